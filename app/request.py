@@ -1,0 +1,222 @@
+"""What can be asked of Darkroom. Every parameter is declared here once: default, bounds, step, label, help.
+
+The tabs, the command line, the REST routes and the metadata in the pictures are derived from these classes.
+"""
+
+import secrets
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from app.errors import BadRequest
+
+MAX_SEED = 2**64 - 1
+MAX_PROMPT_BYTES = 8192
+PICTURE_ID = r"^[0-9a-f]{64}$"
+
+ResizeMode = Literal["Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)"]
+MaskMode = Literal["Inpaint masked", "Inpaint not masked"]
+MaskedContent = Literal["fill", "original", "latent noise", "latent nothing"]
+InpaintArea = Literal["Whole picture", "Only masked"]
+OutpaintFill = Literal["pyramid", "edge", "mirror", "latent noise"]
+Coherence = Literal["Fast", "Normal", "Best"]
+Direction = Literal["out", "in", "out then in", "in then out"]
+VideoFormat = Literal["webp", "mp4"]
+NoiseSource = Literal["NV", "CPU"]
+
+
+def param(default: Any, label: str, help: str = "", *, step: float | None = None, widget: str = "", choices: str = "", **bounds: Any) -> Any:
+    """A request field with what a form needs to draw it.
+
+    Args:
+        step: distance between two neighbouring values of a slider.
+        widget: "text", "lines", "number", "image", "mask" or "" (found from type and bounds).
+        choices: name of the list that a picker shows ("samplers", "checkpoints", ...), asked from the studio.
+        bounds: pydantic's `ge`, `le`, `multiple_of`, `max_length`, `pattern`.
+    """
+    extra = {"step": step, "widget": widget, "choices": choices}
+    return Field(default, title=label, description=help, json_schema_extra=extra, **bounds)
+
+
+Side = Annotated[int, Field(ge=64, le=4096, multiple_of=8)]
+Pixels = Annotated[int, Field(ge=0, le=2048, multiple_of=8)]
+PictureId = Annotated[str, Field(pattern=PICTURE_ID)]
+"""sha256 (hex) of a picture handed in before, see `app.library.assets`."""
+
+
+class Request(BaseModel):
+    """Parameters shared by every task. Frozen; unknown names are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: str = param("", "Prompt", "What you want to see", widget="lines")
+    negative_prompt: str = param("", "Negative prompt", "What you do not want to see", widget="lines")
+    styles: tuple[str, ...] = param((), "Styles", "Named pieces of prompt, from styles.csv", choices="styles", max_length=32)
+    checkpoint: str = param("", "Checkpoint", "The model that draws. Empty: the first on the list", choices="checkpoints", max_length=512)
+    vae: str = param("", "VAE", "Empty: the one in the checkpoint", choices="vaes", max_length=512)
+    sampler: str = param("DPM++ 2M", "Sampling method", choices="samplers", max_length=64)
+    schedule: str = param("Automatic", "Schedule type", "Automatic: the one that suits the sampler", choices="schedules", max_length=64)
+    steps: int = param(20, "Sampling steps", step=1, ge=1, le=150)
+    cfg_scale: float = param(7.0, "CFG scale", "How strictly to follow the prompt; 1 is fastest and ignores the negative prompt", step=0.5, ge=0, le=30)
+    clip_skip: int = param(1, "Clip skip", "How many last layers of the text encoder to leave out, plus one", step=1, ge=1, le=12)
+    seed: int = param(-1, "Seed", "-1 draws a new one", widget="number", ge=-1, le=MAX_SEED)
+    rng: NoiseSource = param("NV", "Noise source", "NV: the same picture on every device")
+    batch_count: int = param(1, "Batch count", "How many batches, one after the other", step=1, ge=1, le=100)
+    batch_size: int = param(1, "Batch size", "Pictures made side by side", step=1, ge=1, le=16)
+
+    @field_validator("prompt", "negative_prompt")
+    @classmethod
+    def _speakable(cls, text: str) -> str:
+        """Lone surrogates become U+FFFD, control characters but newline and tab are dropped; at most 8 KiB of UTF-8."""
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x9F).replace("\x00", "")
+        if (size := len(text.encode())) > MAX_PROMPT_BYTES:
+            raise ValueError(f"is {size} bytes long, but at most {MAX_PROMPT_BYTES} are allowed")
+        return text
+
+    def concrete(self) -> Self:
+        """The same request with its seed drawn (0 to 2^32-1, as A1111 draws): what runs, and what is saved in the picture."""
+        return self if self.seed >= 0 else self.model_copy(update={"seed": secrets.randbelow(2**32)})
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the job makes."""
+        return self.batch_count * self.batch_size
+
+    def picture_fields(self) -> dict[str, str]:
+        """Names and ids of the input pictures that are set, e.g. {"image": "<sha256>", "mask": "<sha256>"}."""
+        found = {name: getattr(self, name) for name in ("image", "mask") if name in type(self).model_fields}
+        return {name: value for name, value in found.items() if value}
+
+
+class Sized(Request):
+    """A request that says how large the picture shall be. None: the checkpoint's native size, or the source picture's."""
+
+    width: Side | None = param(None, "Width", "Empty: what suits the checkpoint or the source picture", step=8)
+    height: Side | None = param(None, "Height", "Empty: what suits the checkpoint or the source picture", step=8)
+
+
+class Txt2Img(Sized):
+    """A picture from a prompt."""
+
+    task: Literal["txt2img"] = "txt2img"
+
+
+class Img2Img(Sized):
+    """A picture from a picture and a prompt."""
+
+    task: Literal["img2img"] = "img2img"
+    image: PictureId = param(..., "Image", "The picture to start from", widget="image")
+    resize_mode: ResizeMode = param("Just resize", "Resize mode", "How the image is fitted to width x height")
+    denoising_strength: float = param(0.75, "Denoising strength", "0 keeps the image, 1 ignores it", step=0.01, ge=0, le=1)
+
+
+class Inpaint(Sized):
+    """Paint a part of a picture anew; every pixel outside the mask and its blur band is kept bit for bit."""
+
+    task: Literal["inpaint"] = "inpaint"
+    image: PictureId = param(..., "Image", "The picture to repair", widget="image")
+    mask: PictureId = param(..., "Mask", "White is painted anew, black is kept", widget="mask")
+    resize_mode: ResizeMode = param("Just resize", "Resize mode", "How the image is fitted to width x height")
+    denoising_strength: float = param(0.75, "Denoising strength", "0 keeps the image, 1 ignores it", step=0.01, ge=0, le=1)
+    mask_blur: int = param(4, "Mask blur", "Softens the edge of the mask, in pixels", step=1, ge=0, le=64)
+    mask_mode: MaskMode = param("Inpaint masked", "Mask mode")
+    masked_content: MaskedContent = param("original", "Masked content", "What the masked part starts from")
+    inpaint_area: InpaintArea = param("Whole picture", "Inpaint area", "Only masked works at full resolution on the masked part")
+    mask_padding: int = param(32, "Only masked padding, pixels", "Surroundings that the model sees around the mask", step=1, ge=0, le=256)
+
+
+class Outpaint(Request):
+    """Extend a picture; the original pixels are kept bit for bit outside the overlap."""
+
+    task: Literal["outpaint"] = "outpaint"
+    image: PictureId = param(..., "Image", "The picture to extend", widget="image")
+    left: Pixels = param(64, "Left", "Pixels to add on the left", step=8)
+    right: Pixels = param(64, "Right", "Pixels to add on the right", step=8)
+    up: Pixels = param(0, "Up", "Pixels to add above", step=8)
+    down: Pixels = param(0, "Down", "Pixels to add below", step=8)
+    overlap: int = param(16, "Overlap", "How far the new part may reach into the picture, in pixels", step=1, ge=0, le=256)
+    outpaint_fill: OutpaintFill = param("pyramid", "Fill", "What the new part starts from")
+    coherence: Coherence = param("Normal", "Coherence", "Best looks longest at what is there, and takes longest")
+    denoising_strength: float = param(0.95, "Denoising strength", "1 starts from pure noise", step=0.01, ge=0, le=1)
+
+
+class Zoom(Sized):
+    """An infinite zoom: each key picture is the one before, made smaller and painted around."""
+
+    task: Literal["zoom"] = "zoom"
+    image: PictureId | None = param(None, "Start image", "Empty: the first key is drawn from its prompt", widget="image")
+    storyboard: str = param("", "Prompts by key", "One a line, '3: a castle' from key 3 on; empty: the prompt for all", widget="lines", max_length=MAX_PROMPT_BYTES)
+    keys: int = param(4, "Keys", "Key pictures, the first one counted", step=1, ge=2, le=64)
+    ratio: float = param(2.0, "Zoom per key", "How much larger the world is at each key", step=0.05, ge=1.25, le=4)
+    seconds: float = param(6.0, "Seconds", "Length of the video", step=0.5, ge=0.5, le=600)
+    fps: int = param(20, "Frames per second", step=1, ge=1, le=60)
+    direction: Direction = param("out", "Direction")
+    video_format: VideoFormat = param("webp", "Video format", "mp4 needs PyAV: pip install av")
+    overlap: int = param(16, "Overlap", "How far the new part may reach into the picture, in pixels", step=1, ge=0, le=256)
+    coherence: Coherence = param("Normal", "Coherence", "Best looks longest at what is there, and takes longest")
+
+    @property
+    def pictures(self) -> int:
+        return self.keys
+
+
+AnyRequest = Txt2Img | Img2Img | Inpaint | Outpaint | Zoom
+TASKS: dict[str, type[AnyRequest]] = {kind.model_fields["task"].default: kind for kind in get_args(AnyRequest)}
+_any: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="task")])
+
+
+def parse(values: dict[str, Any]) -> AnyRequest:
+    """The request that `values` describe; `values["task"]` says which. Raises BadRequest with one sentence."""
+    try:
+        return _any.validate_python(values)
+    except ValidationError as error:
+        raise BadRequest(explain(error)) from None
+
+
+def parse_json(text: str | bytes) -> AnyRequest:
+    """Like `parse`, from JSON text such as `request.model_dump_json()`."""
+    try:
+        return _any.validate_json(text)
+    except ValidationError as error:
+        raise BadRequest(explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """One sentence for the first thing that is wrong: the field, the value, and what is allowed."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"] if part not in TASKS]
+    name = path[0] if path else "task"
+    value = repr(first.get("input"))
+    value = value if len(value) <= 60 else value[:57] + "..."
+    kinds = [kind for kind in TASKS.values() if name in kind.model_fields]
+    label = f"{kinds[0].model_fields[name].title or name} ({name})" if kinds else name
+    match first["type"]:
+        case "missing":
+            return f"{label} is missing."
+        case "extra_forbidden":
+            return f"There is no parameter '{name}' for this task."
+        case "union_tag_invalid" | "union_tag_not_found":
+            return f"Task is {value}, but it must be one of {', '.join(TASKS)}."
+        case "value_error":
+            return f"{label} {first['msg'].removeprefix('Value error, ')}."
+        case _:
+            return f"{label} is {value}, but it must be {allowed(kinds[0], name) if kinds else first['msg']}."
+
+
+def allowed(kind: type[Request], name: str) -> str:
+    """What a field accepts, in words: "a whole number from 64 to 4096, in steps of 8"."""
+    schema = kind.model_json_schema()["properties"][name]
+    schema = next((option for option in schema.get("anyOf", []) if option.get("type") != "null"), schema)
+    if "enum" in schema:
+        return "one of " + ", ".join(f"'{choice}'" for choice in schema["enum"])
+    if "pattern" in schema:
+        return "the id of a picture that was uploaded before"
+    words = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a list"}.get(schema["type"], "text")
+    if "minimum" in schema:
+        words += f" from {schema['minimum']:g} to {schema['maximum']:g}" if schema["maximum"] < 2**53 else f" from {schema['minimum']} to 2^64-1"
+    if "multipleOf" in schema:
+        words += f", a multiple of {schema['multipleOf']}"
+    if "maxLength" in schema:
+        words += f" of at most {schema['maxLength']} characters"
+    return words

@@ -1,0 +1,46 @@
+"""Settings: what was said at start, by flags, environment and settings.toml. Nothing below reads them from elsewhere."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One start of Darkroom. Folders are looked through in order; the first of each list is where new files belong.
+
+    Attributes:
+        host, port: where the server listens; `port_given` says that the port came from the user.
+        share: open a public link after the start.
+        logins: (user, password) pairs; empty: no login.
+        vram: "normal", "medvram" (whole models move to the device in turn) or "lowvram" (layer by layer).
+        attention: which attention is asked for; xformers is used only when it can be imported and the device is CUDA.
+        precision: "autocast" and "half": float16 on CUDA; "full": float32 everywhere.
+        cpu_parts: what is kept on the CPU: {"all"}, {"vae"} or nothing.
+        theme: "auto" follows the browser.
+    """
+
+    root: Path = ROOT
+    host: str = "127.0.0.1"
+    port: int = 7860
+    port_given: bool = False
+    server_name: str = ""
+    share: bool = False
+    logins: tuple[tuple[str, str], ...] = ()
+    checkpoint_dirs: tuple[Path, ...] = (ROOT / "models",)
+    lora_dirs: tuple[Path, ...] = (ROOT / "models",)
+    embedding_dirs: tuple[Path, ...] = (ROOT / "models",)
+    vae_dirs: tuple[Path, ...] = (ROOT / "models",)
+    extension_dir: Path = ROOT / "extensions"
+    styles_file: Path = ROOT / "styles.csv"
+    outputs_dir: Path = ROOT / "outputs"
+    vram: Literal["normal", "medvram", "lowvram"] = "normal"
+    attention: Literal["sdpa", "xformers"] = "sdpa"
+    precision: Literal["autocast", "half", "full"] = "autocast"
+    half: bool = True
+    half_vae: bool = True
+    cpu_parts: frozenset[str] = field(default_factory=frozenset)
+    autolaunch: bool = False
+    theme: Literal["auto", "light", "dark"] = "auto"

@@ -1,0 +1,216 @@
+"""The whole house on one page: its parts, and the one path that a request takes through them.
+
+Tabs, REST, command line and extensions all make the same frozen request and hand it to `Studio.submit`. The worker's
+thread takes it from there (`Studio._work`): engine, canvas, library, and the journal hears of each saved picture.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from app import decode, video, zoom_frames
+from app.engine.checkpoints.find import Shelf
+from app.engine.checkpoints.header import ModelFile
+from app.engine.prompt import grammar
+from app.engine.samplers import SAMPLERS, resolve_sampler
+from app.engine.schedules import SCHEDULES, resolve_schedule
+from app.errors import BadCheckpoint, Refused, UnknownName
+from app.extensions import Extensions
+from app.jobs import Job, JobControl, JobQueue
+from app.library import Library
+from app.request import AnyRequest, Img2Img, Request, Sized, Zoom, parse_json
+from app.settings import Settings
+from app.styles import Styles
+from app.work import Picture, Progress, Report
+
+GUEST_PIXELS = 1_050_000
+GUEST_STEPS = 50
+GUEST_PICTURES = 4
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who asks: `id` stands for a browser's cookie or a script's address; guests come through a share link."""
+
+    id: str
+    guest: bool = False
+
+
+class AnyEngine(Protocol):
+    """What the studio needs of an engine; `app.engine.engine.Engine` is the one."""
+
+    def run(self, request: AnyRequest, inputs: Mapping[str, Image.Image], report: Report) -> Iterator[Picture]: ...
+
+    def describe(self) -> str:
+        """Device, precision and attention in one line, for the start message."""
+        ...
+
+
+EngineMaker = Callable[[Settings, Shelf, Extensions], AnyEngine]
+
+
+def make_engine(settings: Settings, shelf: Shelf, extensions: Extensions) -> AnyEngine:
+    """The real engine. Imports torch and diffusers, so it is called in the worker's thread, after the page is up."""
+    from app.engine.engine import Engine
+
+    return Engine(settings, shelf, extensions)
+
+
+class Studio:
+    """Holds the parts; knows the path."""
+
+    def __init__(self, settings: Settings, *, jobs_folder: Path | None = None, engine: EngineMaker = make_engine) -> None:
+        """Args:
+        jobs_folder: where the journal lives; by default in the outputs folder, which one Darkroom at a time may use.
+        """
+        decode.harden()
+        self.settings = settings
+        self.extensions = Extensions()
+        self.extensions.load(settings.extension_dir)
+        self.styles = Styles(settings.styles_file)
+        for _ in self.extensions.call("register_styles", styles=self.styles):
+            pass
+        for _ in self.extensions.call("register_samplers", samplers=SAMPLERS):
+            pass
+        self.shelf = Shelf(settings)
+        self.library = Library(settings.outputs_dir)
+        self.jobs = JobQueue(jobs_folder or settings.outputs_dir / ".darkroom" / "jobs")
+        self._make_engine = engine
+        self._engine: AnyEngine | None = None
+
+    def start(self, on_ready: Callable[[str], None] = lambda line: None) -> None:
+        """Start the worker. Its thread first builds the engine, then calls `on_ready` with one line about the device."""
+        self.jobs.start(self._work, prepare=lambda: on_ready(self.engine().describe()))
+
+    def close(self) -> None:
+        """Stop the running job (it is marked interrupted) and leave the folder to others."""
+        self.jobs.close()
+        self.library.close()
+
+    # ---- the path of a request, in the caller's thread
+
+    def submit(self, request: AnyRequest, owner: Owner) -> Job:
+        """Queue a request. Raises UnknownName, BadCheckpoint, BadRequest, Refused or QueueFull before anything is queued."""
+        request = self._resolve(request.concrete())
+        if owner.guest:
+            refuse_large(request)
+        self.library.check_writable()
+        return self.jobs.submit(owner.id, request.task, request.model_dump_json())
+
+    def _resolve(self, request: AnyRequest) -> AnyRequest:
+        """Names made canonical, sizes filled in, pictures known: what is queued can run as it stands."""
+        checkpoint = usable(self.shelf.checkpoint(request.checkpoint))
+        sampler, schedule = resolve_sampler(request.sampler)
+        schedule = schedule if schedule and request.schedule.lower() == "automatic" else resolve_schedule(request.schedule)
+        vae = usable(find(self.shelf.vaes(), "VAE", request.vae)).name if request.vae else ""
+        for name in grammar.lora_names(request.prompt):
+            usable(find(self.shelf.loras(), "LoRA", name))
+        self.styles.apply(request)
+        for asset in request.picture_fields().values():
+            self.library.assets.get(asset)
+        known = {"checkpoint": checkpoint.name, "sampler": sampler, "schedule": schedule, "vae": vae}
+        return request.model_copy(update=known | self._size(request, checkpoint))
+
+    def _size(self, request: AnyRequest, checkpoint: ModelFile) -> dict[str, int]:
+        """Width and height for a request that leaves them open: the source picture's for img2img, else the native size.
+
+        Inpaint keeps them open: it then works on the picture as it is, without resampling.
+        """
+        if not isinstance(request, Sized) or request.task == "inpaint":
+            return {}
+        width = height = checkpoint.native
+        if isinstance(request, Img2Img):
+            source = self.library.assets.get(request.image)
+            width, height = (min(4096, max(64, round(side / 8) * 8)) for side in source.size)
+        return {"width": request.width or width, "height": request.height or height}
+
+    def take_picture(self, data: bytes) -> str:
+        """Decode a picture file that somebody handed in and keep it. Returns its id. Raises BadPicture."""
+        return self.library.assets.put(decode.decode(data))
+
+    def choices(self, name: str) -> list[str]:
+        """The names that a picker shows: "checkpoints", "vaes", "samplers", "schedules" or "styles"."""
+        lists: dict[str, Callable[[], list[str]]] = {
+            "checkpoints": lambda: [file.name for file in self.shelf.checkpoints() if not file.problem],
+            "vaes": lambda: [file.name for file in self.shelf.vaes() if not file.problem],
+            "samplers": lambda: list(SAMPLERS),
+            "schedules": lambda: list(SCHEDULES),
+            "styles": self.styles.names,
+        }
+        return lists[name]()
+
+    def count_tokens(self, checkpoint: str, text: str) -> tuple[int, int]:
+        """Tokens that the checkpoint's tokenizer makes of a prompt, and how many fit into its chunks (75, 150, ...)."""
+        from app.engine.prompt.counter import count_tokens
+
+        return count_tokens(self.shelf.checkpoint(checkpoint), text)
+
+    # ---- the path of a request, in the worker's thread
+
+    def engine(self) -> AnyEngine:
+        """The engine, built at the first call. Only the worker's thread calls this."""
+        if self._engine is None:
+            self._engine = self._make_engine(self.settings, self.shelf, self.extensions)
+        return self._engine
+
+    def _work(self, job: Job, control: JobControl) -> None:
+        """One job from journal row to saved files. Each picture is saved before the next is begun."""
+        asked = parse_json(job.request)
+        request = asked
+        for changed in self.extensions.call("change_request", request=request):
+            request = changed
+        request = self.styles.apply(request)
+        inputs = {name: self.library.assets.get(asset) for name, asset in request.picture_fields().items()}
+        made: list[Picture] = []
+        for picture in self.engine().run(request, inputs, control.report):
+            for image in self.extensions.call("change_image", image=picture.image, request=request):
+                picture = replace(picture, image=image)
+            control.add_output(self.library.save(picture, asked, job.id, job.owner, shown=request).id)
+            if isinstance(request, Zoom):
+                made.append(picture)
+        if isinstance(request, Zoom):
+            self._save_video(request, made, job, control)
+
+    def _save_video(self, request: Zoom, keys: list[Picture], job: Job, control: JobControl) -> None:
+        """Render the frames between the keys straight into the encoder."""
+
+        def on_frame(done: int, of: int) -> None:
+            control.report(Progress("frames", request.keys, request.keys, done, of))
+
+        def write(path: Path) -> None:
+            frames = zoom_frames.frames([key.image for key in keys], [key.raw for key in keys], request)
+            video.write(frames, path, request, on_frame)
+
+        saved = self.library.save_video(write, request, job.id, job.owner)
+        control.add_output(saved.id)
+
+
+def find(files: list[ModelFile], kind: str, name: str) -> ModelFile:
+    """The file of that name (full name, or its last part), any case. Raises UnknownName with the nearest names."""
+    for file in files:
+        if name.lower() in (file.name.lower(), file.name.lower().rsplit("/", 1)[-1], file.path.name.lower()):
+            return file
+    raise UnknownName(kind, name, [file.name for file in files])
+
+
+def usable(file: ModelFile) -> ModelFile:
+    """The file itself. Raises BadCheckpoint when its header already tells that it cannot be used."""
+    if file.problem:
+        raise BadCheckpoint(file.problem)
+    return file
+
+
+def refuse_large(request: Request) -> None:
+    """What a visitor through a share link may ask at once. Raises Refused with the limit."""
+    width, height = getattr(request, "width", None) or 512, getattr(request, "height", None) or 512
+    if width * height > GUEST_PIXELS:
+        raise Refused(f"Width x height is {width}x{height}, but guests may ask for at most {GUEST_PIXELS / 1e6:.2f} megapixels.")
+    if request.steps > GUEST_STEPS:
+        raise Refused(f"Sampling steps is {request.steps}, but guests may ask for at most {GUEST_STEPS}.")
+    if request.pictures > GUEST_PICTURES:
+        raise Refused(f"Batch count x batch size is {request.pictures}, but guests may ask for at most {GUEST_PICTURES} pictures at once.")
+
+

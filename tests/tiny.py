@@ -165,7 +165,10 @@ def _replace(key: str, pairs: Iterable[tuple[str, str]]) -> str:
     return key
 
 
-_RESNET = (("norm1", "in_layers.0"), ("conv1", "in_layers.2"), ("time_emb_proj", "emb_layers.1"), ("norm2", "out_layers.0"), ("conv2", "out_layers.3"), ("conv_shortcut", "skip_connection"))
+_RESNET = (
+    ("norm1", "in_layers.0"), ("conv1", "in_layers.2"), ("time_emb_proj", "emb_layers.1"), ("norm2", "out_layers.0"), ("conv2", "out_layers.3"),
+    ("conv_shortcut", "skip_connection"),
+)
 _UNET_ENDS = (
     ("^conv_in", "input_blocks.0.0"), (r"^time_embedding\.linear_1", "time_embed.0"), (r"^time_embedding\.linear_2", "time_embed.2"),
     ("^conv_norm_out", "out.0"), ("^conv_out", "out.2"), (r"^mid_block\.resnets\.0", "middle_block.0"), (r"^mid_block\.attentions\.0", "middle_block.1"),
@@ -222,4 +225,5 @@ def _write_tokenizer(path: Path, clip_vocabulary: bool) -> None:
         vocab, merges = _small_vocabulary()
     (path / "vocab.json").write_text(json.dumps(vocab))
     (path / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
-    (path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CLIPTokenizer", "bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "model_max_length": 77}))
+    config = {"tokenizer_class": "CLIPTokenizer", "bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "model_max_length": 77}
+    (path / "tokenizer_config.json").write_text(json.dumps(config))

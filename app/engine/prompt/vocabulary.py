@@ -63,7 +63,8 @@ def clip_words() -> tuple[dict[str, int], list[str]]:
     spec = importlib.util.find_spec("open_clip")
     path = Path(next(iter(spec.submodule_search_locations or []), "")) / "bpe_simple_vocab_16e6.txt.gz" if spec else Path()
     if not path.is_file():
-        raise BadCheckpoint("CLIP's word list is missing, which checkpoints in a single file need.", "Run ./launch.sh, or: pip install --no-deps open_clip_torch")
+        hint = "Run ./launch.sh, or: pip install --no-deps open_clip_torch"
+        raise BadCheckpoint("CLIP's word list is missing, which checkpoints in a single file need.", hint)
     lines = gzip.decompress(path.read_bytes()).decode().split("\n")[1 : CLIP_WORDS - 512 - 2 + 1]
     signs = _byte_signs()
     tokens = [*signs, *(sign + "</w>" for sign in signs), *("".join(line.split()) for line in lines), START, END]

@@ -1,0 +1,59 @@
+"""sha256 of model files, computed once per file and remembered across starts."""
+
+import hashlib
+import json
+import os
+import threading
+from pathlib import Path
+
+
+class Hashes:
+    """A small JSON table: path -> size, modification time (ns), sha256. Safe to use from several threads.
+
+    A table that cannot be read or written costs time, never correctness: the hash is computed again.
+    """
+
+    def __init__(self, table: Path) -> None:
+        self._table = table
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[int, int, str]] | None = None
+
+    def known(self, path: Path) -> str:
+        """The sha256 (hex) of `path` as it is now if it was computed before, else an empty string. Reads no file."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return ""
+        with self._lock:
+            size, changed, digest = self._read().get(str(path), (-1, -1, ""))
+        return digest if (size, changed) == (stat.st_size, stat.st_mtime_ns) else ""
+
+    def sha256(self, path: Path) -> str:
+        """The sha256 (hex) of `path`, reading it (about 0.2 to 1 GB a second) when it is not known yet. Raises OSError."""
+        if digest := self.known(path):
+            return digest
+        stat = path.stat()
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with self._lock:
+            self._read()[str(path)] = (stat.st_size, stat.st_mtime_ns, digest)
+            self._write()
+        return digest
+
+    def _read(self) -> dict[str, tuple[int, int, str]]:
+        if self._known is None:
+            try:
+                rows = json.loads(self._table.read_text("utf-8"))
+                self._known = {str(path): (int(size), int(changed), str(digest)) for path, (size, changed, digest) in rows.items()}
+            except (OSError, ValueError, TypeError, AttributeError):
+                self._known = {}
+        return self._known
+
+    def _write(self) -> None:
+        part = self._table.with_name(f"{self._table.name}.{os.getpid()}.part")
+        try:
+            self._table.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(self._known), "utf-8")
+            part.replace(self._table)
+        except OSError:
+            part.unlink(missing_ok=True)

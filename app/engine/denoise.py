@@ -1,0 +1,180 @@
+"""The loop: from noise, or from a picture with noise, to latents. All five tabs go through `denoise`."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from app.engine.samplers import SamplerRow
+
+Denoiser = Callable[[Tensor, float], Tensor]
+"""(x (b,4,h,w) float32, sigma) -> denoised, same shape; x = z0 + sigma * noise."""
+Noise = Callable[[float, float], Tensor]
+"""(sigma, sigma_next) -> standard normal (b,4,h,w), row i from picture i's own stream."""
+OnStep = Callable[[int, int, float, Tensor], None]
+"""(step from 1, steps, sigma, denoised) after the model has spoken in a step; may raise to stop."""
+
+_PULL = 8.0
+"""How much more strongly than the model the known part is held in a Langevin round (lambda of LanPaint, arXiv 2502.03491)."""
+_MOVE = 0.4
+"""The length of a Langevin round, in units of the noise variance (delta)."""
+_QUIET = 0.12
+"""The share of steps at the end that have no Langevin rounds."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the loop starts. All that makes one task different from another.
+
+    Attributes:
+        noise: (b,4,h,w) float32, standard normal: each picture's first draw.
+        source: (1 or b,4,h,w) latents of the source picture, or None.
+        mask: (1 or b,1,h,w), 1 = paint here, 0 = keep; soft edges allowed. Needs `source`.
+        strength: 0..1, how much of the way is gone when there is a source: 0 returns it, 1 starts from noise alone.
+        rounds: two-sided Langevin rounds before each step (outpaint, zoom).
+        fresh: show the model the kept part with new noise at each noise level.
+        init: what the painted part starts from, when it is not `source` (fill, latent noise, nothing).
+    """
+
+    noise: Tensor
+    source: Tensor | None = None
+    mask: Tensor | None = None
+    strength: float = 1.0
+    rounds: int = 0
+    fresh: bool = False
+    init: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.mask is not None and self.source is None:
+            raise ValueError("A mask needs a source picture.")
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"Strength is {self.strength}, but it must be from 0 to 1.")
+
+
+@torch.inference_mode()
+def denoise(
+    model: Denoiser, start: Start, sampler: SamplerRow, sigmas: Sequence[float], noise: Noise, on_step: OnStep, options: Mapping[str, Any] | None = None
+) -> Tensor:
+    """Run `sampler` over the part of `sigmas` that the strength asks for.
+
+    Args:
+        model: called with batches like `start.noise`.
+        sigmas: falling, ends in 0.0; see `app.engine.schedules.sigmas_for`.
+        noise: everything random beyond `start.noise` comes from here, in the order of the steps.
+        on_step: what it raises goes through to the caller.
+        options: keyword options for the sampler, named in `sampler.options`.
+
+    Returns:
+        (b,4,h,w) latents. Where the mask is 0 they are the source's, bit for bit.
+    """
+    if start.source is not None and start.strength == 0:
+        return start.source.expand_as(start.noise).clone()
+    sigmas = levels_for(start, sigmas)
+    x = first_latents(start, sigmas[0])
+    quiet = math.ceil(_QUIET * (len(sigmas) - 1)) if start.rounds else len(sigmas) - 1
+    told = len(sigmas) - 1
+    seen = Kept(model, start, noise)
+    for i in range(told - quiet):
+        x = seen.langevin(x, sigmas[i])
+        x = _drive(sampler, seen, x, sigmas[i : i + 2], noise, _counted(on_step, i, told), options)
+    x = _drive(sampler, seen, x, sigmas[told - quiet :], noise, _counted(on_step, told - quiet, told), options)
+    return seen.keep(x)
+
+
+def levels_for(start: Start, sigmas: Sequence[float]) -> Sequence[float]:
+    """The end of `sigmas` that is run: A1111's int(strength * steps) + 1 last steps, all of them without a source."""
+    steps = len(sigmas) - 1
+    if start.source is None:
+        return sigmas
+    return sigmas[steps - 1 - min(int(start.strength * steps), steps - 1) :]
+
+
+def first_latents(start: Start, sigma: float) -> Tensor:
+    """The x that the sampler starts from, at noise level `sigma`."""
+    x = start.noise * sigma
+    if start.init is not None:
+        return start.init + x
+    return x if start.source is None or start.strength == 1 else start.source + x
+
+
+class Kept:
+    """A model that is held to the kept part of the source: outside the mask it always answers the source.
+
+    Without a mask it is the model itself.
+    """
+
+    def __init__(self, model: Denoiser, start: Start, noise: Noise) -> None:
+        self._model, self._start, self._noise = model, start, noise
+        self._source, self._mask = start.source, start.mask
+        self._level = math.inf
+        self._kept_noise = start.noise
+
+    def __call__(self, x: Tensor, sigma: float) -> Tensor:
+        """Denoised x, blended with the source by the mask."""
+        if self._source is None or self._mask is None:
+            return self._model(x, sigma)
+        denoised = self._model(self._renoised(x, sigma) if self._start.fresh else x, sigma)
+        return denoised * self._mask + self._source * (1 - self._mask)
+
+    def keep(self, x: Tensor) -> Tensor:
+        """`x` with exactly the source where the mask is 0."""
+        if self._source is None or self._mask is None:
+            return x
+        return torch.where(self._mask == 0, self._source, x)
+
+    def _renoised(self, x: Tensor, sigma: float) -> Tensor:
+        """`x` with the source at noise level `sigma` where the mask is 0; `fresh` draws new noise for each level."""
+        if self._source is None or self._mask is None:
+            return x
+        if self._start.fresh and sigma != self._level:
+            self._level, self._kept_noise = sigma, self._noise(sigma, sigma)
+        return torch.where(self._mask == 0, self._source + self._kept_noise * sigma, x)
+
+    def langevin(self, x: Tensor, sigma: float) -> Tensor:
+        """`rounds` two-sided Langevin moves at one noise level.
+
+        The unknown part follows the model's score; the known part may move too, pulled back to the source with
+        strength 1 + lambda and pushed by -lambda times the model's answer, so that the model sees one picture and not a
+        pasted one. Exact step of the overdamped equation with the model's answer frozen. In variance-preserving terms
+        A = (1 + lambda k) / (1 - alpha) and dt = delta (1 - alpha), so A dt = delta (1 + lambda k), and with
+        sigma^2 = (1 - alpha) / alpha all else scales back to x = z0 + sigma * noise as written here.
+        """
+        x = self._renoised(x, sigma)
+        known = torch.zeros_like(x[:, :1]) if self._mask is None else (self._mask < 0.5).to(x.dtype)
+        source = torch.zeros_like(x) if self._source is None else self._source
+        pull = 1 + _PULL * known
+        decay = torch.where(known > 0, math.exp(-_MOVE * (1 + _PULL)), math.exp(-_MOVE))
+        spread = sigma * torch.sqrt((1 - decay * decay) / pull)
+        for _ in range(self._start.rounds):
+            denoised = self._model(x, sigma)
+            target = torch.where(known > 0, source * (1 + _PULL) - denoised * _PULL, denoised)
+            x = x + (target - x) * ((1 - decay) / pull) + spread * self._noise(sigma, sigma)
+        return x
+
+
+def _counted(on_step: OnStep, before: int, steps: int) -> Callable[[int, float, Tensor], None]:
+    """`on_step` for a run that begins after `before` of `steps` steps."""
+    return lambda i, sigma, denoised: on_step(min(before + i + 1, steps), steps, sigma, denoised)
+
+
+def _drive(
+    sampler: SamplerRow,
+    model: Denoiser,
+    x: Tensor,
+    sigmas: Sequence[float],
+    noise: Noise,
+    report: Callable[[int, float, Tensor], None],
+    options: Mapping[str, Any] | None,
+) -> Tensor:
+    """Run the sampler's generator to its end."""
+    with closing(sampler.function(model, x, sigmas, noise, **(options or {}))) as run:
+        while True:
+            try:
+                i, _, sigma, denoised = next(run)
+            except StopIteration as end:
+                return end.value
+            report(i, sigma, denoised)

@@ -1,0 +1,101 @@
+"""The table of samplers, one row each, in the order of the menu. Nothing here knows torch.
+
+To add one: write a generator to the contract of `app.engine.sampling.single` and add a row.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from app.engine.sampling import multistep, single
+from app.engine.sampling.restart import restart
+from app.engine.sampling.unipc import unipc
+from app.engine.schedules import schedule_names
+from app.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class SamplerRow:
+    """A sampler.
+
+    Attributes:
+        name: as in A1111's menu and infotext.
+        function: generator (model, x, sigmas, noise, **options), see `app.engine.sampling.single`.
+        aliases: other accepted names.
+        schedule: label of the schedule that "Automatic" means for it.
+        discard_penultimate: leave out the last level before zero (A1111's "discard next-to-last sigma").
+        options: names of the keyword options that `function` takes; found from its signature.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    aliases: tuple[str, ...] = ()
+    schedule: str = "Uniform"
+    discard_penultimate: bool = False
+    options: frozenset[str] = field(default=frozenset())
+
+    def __post_init__(self) -> None:
+        if not self.options:
+            found = list(inspect.signature(self.function).parameters)[4:]
+            object.__setattr__(self, "options", frozenset(found) - set(getattr(self.function, "keywords", ())))
+
+
+def sampler_table(rows: tuple[SamplerRow, ...]) -> dict[str, SamplerRow]:
+    """The rows by name."""
+    return {row.name: row for row in rows}
+
+
+SAMPLERS: dict[str, SamplerRow] = sampler_table(
+    (
+        SamplerRow("DPM++ 2M", multistep.dpmpp_2m, ("k_dpmpp_2m", "dpmpp_2m"), "Karras"),
+        SamplerRow("DPM++ SDE", single.dpmpp_sde, ("k_dpmpp_sde", "dpmpp_sde"), "Karras"),
+        SamplerRow("DPM++ 2M SDE", multistep.dpmpp_2m_sde, ("k_dpmpp_2m_sde", "dpmpp_2m_sde"), "Exponential"),
+        SamplerRow(
+            "DPM++ 2M SDE Heun", partial(multistep.dpmpp_2m_sde, solver="heun"), ("k_dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun"), "Exponential"
+        ),
+        SamplerRow("DPM++ 2S a", single.dpmpp_2s_a, ("k_dpmpp_2s_a", "dpmpp_2s_ancestral"), "Karras"),
+        SamplerRow("DPM++ 3M SDE", multistep.dpmpp_3m_sde, ("k_dpmpp_3m_sde", "dpmpp_3m_sde"), "Exponential", discard_penultimate=True),
+        SamplerRow("Euler a", single.euler_a, ("k_euler_a", "k_euler_ancestral", "euler_ancestral")),
+        SamplerRow("Euler", single.euler, ("k_euler",)),
+        SamplerRow("LMS", multistep.lms, ("k_lms",)),
+        SamplerRow("Heun", single.heun, ("k_heun",)),
+        SamplerRow("DPM2", single.dpm2, ("k_dpm_2", "dpm_2"), "Karras", discard_penultimate=True),
+        SamplerRow("DPM2 a", single.dpm2_a, ("k_dpm_2_a", "dpm_2_ancestral"), "Karras", discard_penultimate=True),
+        SamplerRow("Restart", restart, (), "Karras"),
+        SamplerRow("DDIM", single.ddim),
+        SamplerRow("DDPM", single.ddpm),
+        SamplerRow("PLMS", multistep.plms),
+        SamplerRow("UniPC", unipc, ("uni_pc",), "Karras"),
+        SamplerRow("LCM", single.lcm, ("k_lcm",), "SGM Uniform"),
+    )
+)
+"""By name. Extensions add rows; names are looked up anew each time."""
+
+
+def resolve_sampler(name: str) -> tuple[str, str | None]:
+    """The sampler that `name` means, and the schedule if the name holds one.
+
+    Accepts names and A1111's aliases in any case, and the combined names of A1111 before 1.9: "DPM++ 2M Karras",
+    "k_dpmpp_2m_ka", "DPM++ 2M SDE Exponential".
+
+    Returns:
+        (name in `SAMPLERS`, label in `SCHEDULES` or None).
+
+    Raises:
+        UnknownName: there is no such sampler; the nearest names are offered.
+    """
+    known = {alias.lower(): row.name for row in SAMPLERS.values() for alias in (row.name, *row.aliases)}
+    wanted = " ".join(name.lower().split())
+    if wanted in known:
+        return known[wanted], None
+    for suffix, label in _schedule_suffixes().items():
+        if wanted.endswith(suffix) and wanted[: -len(suffix)] in known:
+            return known[wanted[: -len(suffix)]], label
+    raise UnknownName("sampler", name, SAMPLERS)
+
+
+def _schedule_suffixes() -> Mapping[str, str]:
+    """What may stand behind a sampler's name, and the schedule that it means."""
+    return {f" {name}": label for name, label in schedule_names().items()} | {"_ka": "Karras", "_exp": "Exponential"}

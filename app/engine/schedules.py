@@ -1,0 +1,211 @@
+"""Noise schedules: how many steps go where. Plain arithmetic in float64; nothing here knows torch.
+
+A schedule makes the noise levels (sigmas) of a run from the checkpoint's own table of 1000; they fall from pure noise
+to 0.0. Names, labels and numbers are A1111's, where it has the schedule.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.engine.beta_quantile import beta_quantile
+from app.errors import BadRequest, UnknownName
+
+if TYPE_CHECKING:
+    from app.engine.samplers import SamplerRow
+
+_SMALLEST_ALPHA = 4.8973451890853435e-08
+"""Zero-terminal-SNR checkpoints end at exactly 0, an infinite sigma; it is raised to this (sigma 4518.8)."""
+
+
+def scaled_linear_alphas(start: float = 0.00085, end: float = 0.012, count: int = 1000) -> np.ndarray:
+    """alphas_cumprod of Stable Diffusion's "scaled linear" betas: (count,) float64, falling."""
+    return np.cumprod(1.0 - np.linspace(start**0.5, end**0.5, count, dtype=np.float64) ** 2)
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """The noise levels that a checkpoint was trained on, and the way between sigma and timestep.
+
+    Attributes:
+        alphas_cumprod: (n,) float64, falling, in (0, 1]; Stable Diffusion's own when not given.
+        sigmas: (n,) float64, rising: sqrt((1 - alpha) / alpha).
+    """
+
+    alphas_cumprod: np.ndarray = field(default_factory=scaled_linear_alphas)
+    sigmas: np.ndarray = field(init=False)
+    _logs: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        alphas = np.maximum(np.asarray(self.alphas_cumprod, dtype=np.float64), _SMALLEST_ALPHA)
+        object.__setattr__(self, "alphas_cumprod", alphas)
+        object.__setattr__(self, "sigmas", np.sqrt((1.0 - alphas) / alphas))
+        object.__setattr__(self, "_logs", np.log(self.sigmas))
+
+    @property
+    def sigma_min(self) -> float:
+        """The lowest trained noise level (0.0292 for Stable Diffusion)."""
+        return float(self.sigmas[0])
+
+    @property
+    def sigma_max(self) -> float:
+        """The highest trained noise level (14.6146 for Stable Diffusion)."""
+        return float(self.sigmas[-1])
+
+    def timestep(self, sigma: float) -> float:
+        """The fractional timestep (0 to n-1) of a noise level: linear in log sigma, clamped at both ends."""
+        if sigma <= self.sigma_min:
+            return 0.0
+        return float(np.interp(math.log(sigma), self._logs, np.arange(len(self._logs), dtype=np.float64)))
+
+    def sigma(self, timestep: float) -> float:
+        """The noise level of a fractional timestep: the inverse of `timestep`."""
+        return float(math.exp(np.interp(timestep, np.arange(len(self._logs), dtype=np.float64), self._logs)))
+
+
+Levels = Callable[[int, TrainingTable], list[float]]
+"""(steps, table) -> `steps` falling noise levels above zero; the closing 0.0 is added by `sigmas_for`."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A row of the table: A1111's internal name, the label people see, other names, and the function."""
+
+    name: str
+    label: str
+    aliases: tuple[str, ...]
+    function: Levels
+
+
+def uniform(steps: int, table: TrainingTable) -> list[float]:
+    """The model's own levels: timesteps evenly from the last to 0."""
+    return [table.sigma(t) for t in np.linspace(len(table.sigmas) - 1, 0, steps)]
+
+
+def karras(steps: int, table: TrainingTable, rho: float = 7.0) -> list[float]:
+    """Karras et al. 2022, equation 5."""
+    low, high = table.sigma_min ** (1 / rho), table.sigma_max ** (1 / rho)
+    return [float((high + ramp * (low - high)) ** rho) for ramp in np.linspace(0, 1, steps)]
+
+
+def polyexponential(steps: int, table: TrainingTable, rho: float = 1.0) -> list[float]:
+    """Evenly spaced in log sigma, bent by `rho`."""
+    low, high = math.log(table.sigma_min), math.log(table.sigma_max)
+    return [math.exp(low + ramp**rho * (high - low)) for ramp in np.linspace(1, 0, steps)]
+
+
+def sgm_uniform(steps: int, table: TrainingTable) -> list[float]:
+    """Stability's generative-models: evenly spaced timesteps, the last of them (0) left out."""
+    return [table.sigma(t) for t in np.linspace(len(table.sigmas) - 1, 0, steps + 1)[:-1]]
+
+
+def linear(steps: int, table: TrainingTable) -> list[float]:
+    """Evenly spaced in sigma."""
+    return [float(sigma) for sigma in np.linspace(table.sigma_max, table.sigma_min, steps)]
+
+
+def cosine(steps: int, table: TrainingTable) -> list[float]:
+    """The levels of the cosine noise schedule (Nichol and Dhariwal 2021), sigma = tan(angle), between the table's ends."""
+    return [math.tan(angle) for angle in np.linspace(math.atan(table.sigma_max), math.atan(table.sigma_min), steps)]
+
+
+def kl_optimal(steps: int, table: TrainingTable) -> list[float]:
+    """Sabour et al. 2024 ("Align Your Steps"), equation 5, spaced as A1111 does; where that ends at sigma_min, we go on to 0."""
+    high, low = math.atan(table.sigma_max), math.atan(table.sigma_min)
+    return [math.tan(i / steps * low + (1 - i / steps) * high) for i in range(steps)]
+
+
+def align_your_steps(steps: int, table: TrainingTable) -> list[float]:
+    """The ten optimised steps of Sabour et al. 2024 for Stable Diffusion 1.5, log-linearly interpolated to other counts."""
+    found = [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029]
+    places = np.linspace(0, 1, len(found))
+    logs = np.interp(np.linspace(0, 1, steps), places, np.log(found))
+    return [float(sigma) for sigma in np.exp(logs)]
+
+
+def simple(steps: int, table: TrainingTable) -> list[float]:
+    """Every (n / steps)-th level, counted from the noisy end."""
+    stride = len(table.sigmas) / steps
+    return [float(table.sigmas[-(1 + int(i * stride))]) for i in range(steps)]
+
+
+def ddim(steps: int, table: TrainingTable) -> list[float]:
+    """The "leading" timesteps of the DDIM paper with offset 1: 1, 1 + n // steps, 1 + 2 (n // steps), ..."""
+    stride = len(table.sigmas) // steps
+    return [float(table.sigmas[1 + i * stride]) for i in reversed(range(steps))]
+
+
+def turbo(steps: int, table: TrainingTable) -> list[float]:
+    """The "trailing" timesteps that distilled checkpoints were trained on: n - 1, ..., 2 n / steps - 1, n / steps - 1."""
+    count = len(table.sigmas)
+    return [float(table.sigmas[round(i * count / steps) - 1]) for i in range(steps, 0, -1)]
+
+
+def beta(steps: int, table: TrainingTable, a: float = 0.6, b: float = 0.6) -> list[float]:
+    """Lee et al. 2024, "Beta Sampling is All You Need", in A1111's form: quantiles of Beta(a, b) between the table's ends."""
+    low, high = table.sigma_min, table.sigma_max
+    return [low + beta_quantile(float(p), a, b) * (high - low) for p in 1 - np.linspace(0, 1, steps)]
+
+
+_ROWS = (
+    Schedule("automatic", "Automatic", (), uniform),
+    Schedule("uniform", "Uniform", (), uniform),
+    Schedule("karras", "Karras", (), karras),
+    Schedule("exponential", "Exponential", (), polyexponential),
+    Schedule("polyexponential", "Polyexponential", (), polyexponential),
+    Schedule("sgm_uniform", "SGM Uniform", ("SGMUniform",), sgm_uniform),
+    Schedule("linear", "Linear", (), linear),
+    Schedule("cosine", "Cosine", (), cosine),
+    Schedule("kl_optimal", "KL Optimal", (), kl_optimal),
+    Schedule("align_your_steps", "Align Your Steps", ("AYS",), align_your_steps),
+    Schedule("simple", "Simple", (), simple),
+    Schedule("normal", "Normal", (), uniform),
+    Schedule("ddim", "DDIM", ("ddim_uniform",), ddim),
+    Schedule("beta", "Beta", (), beta),
+    Schedule("turbo", "Turbo", (), turbo),
+)
+SCHEDULES: dict[str, Schedule] = {row.label: row for row in _ROWS}
+"""By label, in the order of the menus. "Automatic" stands for the sampler's own choice (`SamplerRow.schedule`)."""
+
+
+def schedule_names() -> dict[str, str]:
+    """Every accepted spelling, in lower case, and the label it means."""
+    return {name.lower(): row.label for row in SCHEDULES.values() for name in (row.label, row.name, *row.aliases)}
+
+
+def resolve_schedule(name: str) -> str:
+    """The label of a schedule from its label, name or alias in any case. Raises UnknownName."""
+    found = schedule_names().get(" ".join(name.lower().split()))
+    if found is None:
+        raise UnknownName("schedule", name, SCHEDULES)
+    return found
+
+
+def sigmas_for(schedule: str, row: "SamplerRow", steps: int, table: TrainingTable) -> list[float]:
+    """The noise levels of a run.
+
+    Args:
+        schedule: label, name or alias; "Automatic" takes the sampler's own.
+        row: the sampler; some leave out the last level before zero (A1111's "discard next-to-last sigma").
+        steps: 1 to 150.
+
+    Returns:
+        `steps` + 1 strictly falling levels; the first is (about) sigma_max, the last is 0.0.
+
+    Raises:
+        UnknownName: there is no such schedule.
+        BadRequest: the number of steps is out of bounds.
+    """
+    if not 1 <= steps <= 150:
+        raise BadRequest(f"Sampling steps (steps) is {steps}, but it must be a whole number from 1 to 150.")
+    label = resolve_schedule(schedule)
+    label = row.schedule if label == "Automatic" else label
+    if steps == 1:
+        return [table.sigma_max, 0.0]
+    levels = SCHEDULES[label].function
+    if row.discard_penultimate:
+        return [*levels(steps + 1, table)[:-1], 0.0]
+    return [*levels(steps, table), 0.0]

@@ -1,0 +1,266 @@
+"""Flags, environment and settings.toml -> `Settings`. The flags carry A1111's names where they mean the same.
+
+Precedence, flag by flag: the command line, then COMMANDLINE_ARGS (A1111's variable, the same flags in one string),
+then settings.toml beside webui.py (the same names with underscores: `port = 7861`, `medvram = true`,
+`ckpt_dir = ["/data/models", "more"]`). Relative folders count from where the command was given; those in
+settings.toml from the folder of that file.
+"""
+
+import argparse
+import difflib
+import os
+import re
+import shlex
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from app import __version__
+from app.errors import BadSettings
+from app.settings import ROOT, Settings
+
+Values = dict[str, Any]
+
+THEMES = ("auto", "light", "dark")
+PRECISIONS = ("autocast", "half", "full")
+CPU_PARTS = ("all", "vae")
+_RIVALS = (("medvram", "lowvram"), ("use_cpu", "xformers"), ("use_cpu", "medvram"), ("use_cpu", "lowvram"), ("precision", "no_half"))
+"""Pairs of which one may be given; where two sources name different ones, the source that comes first wins."""
+
+_EPILOG = (
+    "The same flags are read from the environment variable COMMANDLINE_ARGS and, with underscores, from settings.toml "
+    "beside webui.py. The command line comes first, then the variable, then the file."
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with its complaints made into one sentence each."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, argument_default=argparse.SUPPRESS, **options)
+
+    def error(self, message: str) -> NoReturn:
+        match = re.fullmatch(r"argument ([^:]+): (?:expected (?:one|at least one) argument|expected (\d+) arguments)", message)
+        if match:
+            raise BadSettings(f"{match[1].split('/')[-1]} needs a value.", "See --help.")
+        if match := re.fullmatch(r"argument ([^:]+): ignored explicit argument (.*)", message):
+            raise BadSettings(f"{match[1].split('/')[-1]} takes no value, but was given {match[2]}.")
+        raise BadSettings(f"{message[:1].upper()}{message[1:]}.".replace("..", "."), "See --help.")
+
+    def values(self, argv: Sequence[str]) -> Values:
+        """What was given, by name. Raises BadSettings: an unknown flag with the nearest one that exists."""
+        known, unknown = self.parse_known_args(list(argv))
+        if unknown:
+            raise unknown_flag(unknown[0], (option for action in self._actions for option in action.option_strings))
+        return vars(known)
+
+
+def unknown_flag(given: str, known: Iterable[str], kind: str = "flag") -> BadSettings:
+    """The error for a flag that does not exist, which offers the nearest that does."""
+    given = given.split("=")[0][:80]
+    near = difflib.get_close_matches(given, list(known), 1, 0.5)
+    return BadSettings(f"There is no {kind} '{given}'.", f"Did you mean '{near[0]}'?" if near else "See --help for the list.")
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `Settings` that matter wherever pictures are made: folders and device."""
+    add = parser.add_argument_group("folders and device").add_argument
+    add("--ckpt-dir", action="append", metavar="FOLDER", help="look for checkpoints here first; may be given several times")
+    add("--lora-dir", action="append", metavar="FOLDER", help="look for LoRAs here first; may be given several times")
+    add("--embeddings-dir", action="append", metavar="FOLDER", help="look for embeddings here first; may be given several times")
+    add("--vae-dir", action="append", metavar="FOLDER", help="look for VAEs here first; may be given several times")
+    add("--outputs-dir", metavar="FOLDER", help="where pictures are saved (outputs beside webui.py)")
+    add("--medvram", action="store_true", help="for little video memory: whole models move to the card in turn")
+    add("--lowvram", action="store_true", help="for very little video memory: layers move to the card in turn; slow")
+    add("--xformers", action="store_true", help="use xformers' attention, where it is installed and the device is CUDA")
+    add("--no-half", action="store_true", help="float32 weights instead of float16")
+    add("--no-half-vae", action="store_true", help="a float32 VAE instead of float16")
+    add("--precision", metavar="|".join(PRECISIONS), help="full: float32 everywhere; autocast and half: float16 on CUDA (autocast)")
+    add("--use-cpu", nargs="*", metavar="all|vae", help="keep everything, or the VAE, on the CPU (all)")
+
+
+def add_server_to(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that matter to the page only."""
+    add = parser.add_argument_group("page").add_argument
+    add("--listen", action="store_true", help="be reachable from the network, not only from this machine")
+    add("--port", metavar="NUMBER", help="port of the page (7860)")
+    add("--server-name", metavar="NAME", help="address to listen on; with --listen: a name by which the page may be asked for")
+    add("--share", action="store_true", help="open a public link for guests")
+    add("--gradio-auth", metavar="USER:PASSWORD", help="ask for a login; several are separated by commas")
+    add("--autolaunch", action="store_true", help="open the page in the browser")
+    add("--theme", metavar="|".join(THEMES), help="look of the page; auto follows the browser (auto)")
+
+
+def parser_of(prog: str = "./launch.sh") -> Parser:
+    """The parser of the page's own command."""
+    parser = Parser(prog=prog, description="Darkroom, a page to make pictures with latent diffusion.", epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=f"Darkroom {__version__}")
+    add_server_to(parser)
+    add_to(parser)
+    return parser
+
+
+def read(argv: Sequence[str], environ: Mapping[str, str] | None = None, root: Path = ROOT) -> Settings:
+    """The settings of one start. Raises BadSettings with one sentence; `--help` and `--version` raise SystemExit(0)."""
+    return settings_of(parser_of().values(argv), environ, root)
+
+
+def settings_of(values: Values, environ: Mapping[str, str] | None = None, root: Path = ROOT) -> Settings:
+    """The settings of what the command line said (`values`, by name), the environment and settings.toml. Raises BadSettings."""
+    environ = os.environ if environ is None else environ
+    merged: Values = {}
+    for source in (_from_toml(root / "settings.toml"), _from_environment(environ), values):
+        for pair in _RIVALS:
+            for given, rival in (pair, pair[::-1]):
+                if _rules(source, given) and _rules(source, rival):
+                    raise BadSettings(f"{_spelt(pair[0])} and {_spelt(pair[1])} contradict each other; give one of them.")
+                if _rules(source, given) and _rules(merged, rival):
+                    del merged[rival]
+        merged |= source
+    return _settings(merged, root)
+
+
+def _from_environment(environ: Mapping[str, str]) -> Values:
+    try:
+        given = shlex.split(environ.get("COMMANDLINE_ARGS", ""))
+    except ValueError as error:
+        raise BadSettings(f"COMMANDLINE_ARGS cannot be read: {str(error).lower()}.") from None
+    if any(flag in ("-h", "--help", "--version") for flag in given):
+        raise BadSettings("COMMANDLINE_ARGS: --help and --version belong on the command line.")
+    try:
+        return parser_of().values(given)
+    except BadSettings as error:
+        raise BadSettings(f"COMMANDLINE_ARGS: {error.message}", error.hint) from None
+
+
+def _from_toml(path: Path) -> Values:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadSettings(f"settings.toml cannot be read: {error}.") from None
+    actions = {action.dest: action for action in parser_of()._actions if action.dest not in ("help", "version")}
+    values: Values = {}
+    for key, value in table.items():
+        if key not in actions:
+            error = unknown_flag(key, actions, "setting")
+            raise BadSettings(f"settings.toml: {error.message}", error.hint)
+        values[key] = _toml_value(key, value, actions[key], path.parent)
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _toml_value(key: str, value: Any, action: argparse.Action, folder: Path) -> Any:
+    """The value as the command line would have given it. Folders are made absolute."""
+    if action.nargs == 0:
+        if not isinstance(value, bool):
+            raise BadSettings(f"settings.toml: {key} is {value!r}, but it must be true or false.")
+        return value
+    many = action.nargs == "*" or isinstance(action, argparse._AppendAction)
+    items = value if many and isinstance(value, list) else [value]
+    if any(isinstance(item, bool) or not isinstance(item, (str, int)) for item in items):
+        raise BadSettings(f"settings.toml: {key} is {value!r}, but it must be {'text or a list of texts' if many else 'text or a number'}.")
+    items = [str(folder / Path(str(item)).expanduser()) if key.endswith("_dir") else str(item) for item in items]
+    return items if many else items[0]
+
+
+def _rules(values: Values, name: str) -> bool:
+    """Is the flag given in a way that contradicts its rivals? --use-cpu vae and --precision full do not."""
+    value = values.get(name)
+    if name == "use_cpu":
+        return value is not None and (not value or "all" in value)
+    return value == "half" if name == "precision" else bool(value)
+
+
+def _spelt(name: str) -> str:
+    return "--precision half" if name == "precision" else f"--{name.replace('_', '-')}"
+
+
+def _settings(values: Values, root: Path) -> Settings:
+    """Checked values -> Settings."""
+    precision = _one_of("precision", values.get("precision", "autocast"), PRECISIONS)
+    host, server_name = _host(values)
+    vram = next((name for name in ("lowvram", "medvram") if values.get(name)), "normal")
+    models = (root / "models",)
+    return Settings(
+        root=root,
+        host=host,
+        port=_port(values.get("port", "7860")),
+        port_given="port" in values,
+        server_name=server_name,
+        share=bool(values.get("share")),
+        logins=_logins(values.get("gradio_auth")),
+        checkpoint_dirs=_folders("--ckpt-dir", values.get("ckpt_dir", ())) + models,
+        lora_dirs=_folders("--lora-dir", values.get("lora_dir", ())) + models,
+        embedding_dirs=_folders("--embeddings-dir", values.get("embeddings_dir", ())) + models,
+        vae_dirs=_folders("--vae-dir", values.get("vae_dir", ())) + models,
+        extension_dir=root / "extensions",
+        styles_file=root / "styles.csv",
+        outputs_dir=_outputs(values.get("outputs_dir", root / "outputs")),
+        vram=vram,
+        attention="xformers" if values.get("xformers") else "sdpa",
+        precision=precision,
+        half=not values.get("no_half") and precision != "full",
+        half_vae=not (values.get("no_half_vae") or values.get("no_half")) and precision != "full",
+        cpu_parts=_cpu_parts(values.get("use_cpu")),
+        autolaunch=bool(values.get("autolaunch")),
+        theme=_one_of("theme", values.get("theme", "auto"), THEMES),
+    )
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> Any:
+    if value not in allowed:
+        raise BadSettings(f"--{name} is '{value[:80]}', but it must be one of {', '.join(allowed)}.")
+    return value
+
+
+def _port(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", value) or not 1 <= int(value) <= 65535:
+        raise BadSettings(f"--port is '{value[:80]}', but it must be a whole number from 1 to 65535.")
+    return int(value)
+
+
+def _host(values: Values) -> tuple[str, str]:
+    """(address to listen on, name by which the page may be asked for)"""
+    name = values.get("server_name", "")
+    if "server_name" in values and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[?[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*]?", name):
+        raise BadSettings(f"--server-name is '{name[:80]}', but it must be a host name or an address such as 192.168.1.5.")
+    name = name.strip("[]")
+    return ("0.0.0.0" if values.get("listen") else name or "127.0.0.1"), name
+
+
+def _logins(text: str | None) -> tuple[tuple[str, str], ...]:
+    """(user, password) pairs. The error does not repeat what was given: it holds passwords."""
+    if text is None:
+        return ()
+    pairs = tuple((user.strip(), password) for user, _, password in (login.partition(":") for login in text.split(",")))
+    if not all(user and password for user, password in pairs):
+        raise BadSettings("--gradio-auth must be user:password, or several of them separated by commas.")
+    if len({user for user, _ in pairs}) < len(pairs):
+        raise BadSettings("--gradio-auth names one user twice.")
+    return pairs
+
+
+def _cpu_parts(given: Sequence[str] | None) -> frozenset[str]:
+    if given is None:
+        return frozenset()
+    for part in given:
+        _one_of("use-cpu", part, CPU_PARTS)
+    return frozenset(given or ("all",))
+
+
+def _folders(flag: str, given: Iterable[str]) -> tuple[Path, ...]:
+    folders = tuple(Path(folder).expanduser().absolute() for folder in given)
+    for folder in folders:
+        if not folder.is_dir():
+            raise BadSettings(f"{flag}: there is no folder '{folder}'.")
+    return folders
+
+
+def _outputs(given: str | Path) -> Path:
+    """The folder for pictures; it is made when the first one is saved, so it may be missing, but not be a file."""
+    folder = Path(given).expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise BadSettings(f"--outputs-dir: '{folder}' is a file, not a folder.")
+    return folder

@@ -7,7 +7,10 @@ beyond that `BadRequest` is raised, unless the caller says `capped=False`.
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from app.errors import BadRequest
@@ -15,7 +18,7 @@ from app.errors import BadRequest
 MAX_BYTES = 8192
 MAX_DEPTH = 32
 
-_TOKEN = re.compile(r"\\[()\[\]\\]|\\|\(|\[|:\s*(?P<weight>[+-]?[.\d]+)\s*\)|\)|\]|[^\\()\[\]:]+|:")
+_TOKEN = re.compile(r"\\[()\[\]\\]|\\|\(|\[|:\s*(?P<weight>[+-]?[.\d]+)\s*\)|\)|\]|(?:[^\\()\[\]:]+|:(?!\s*[+-]?[.\d]+\s*\)))+")
 _BREAK = re.compile(r"\bBREAK\b")
 _AND = re.compile(r"\bAND\b")
 _AND_WEIGHT = re.compile(r"[-+]?(?:\d+\.?|\d*\.\d+)")
@@ -50,7 +53,7 @@ class Network:
     dyn: int | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class _Bracket:
     """An open or closed bracket: the one around it (of its own kind), its factor and when it closed."""
 
@@ -79,13 +82,7 @@ def attention(text: str, *, capped: bool = True) -> list[Piece]:
 
     Raises BadRequest for a prompt that is too long or nested too deeply; any other text has a meaning.
     """
-    merged: list[tuple[list[str], float]] = []
-    for piece, _ in _weighted(text, capped):
-        if merged and merged[-1][1] == piece.weight:
-            merged[-1][0].append(piece.text)
-        else:
-            merged.append(([piece.text], piece.weight))
-    return [Piece("".join(texts), weight) for texts, weight in merged] or [Piece("", 1.0)]
+    return _joined(piece for piece, _ in _weighted(text, capped))
 
 
 def segments(text: str, *, capped: bool = True) -> list[list[Piece]]:
@@ -94,11 +91,15 @@ def segments(text: str, *, capped: bool = True) -> list[list[Piece]]:
     for piece, is_break in _weighted(text, capped):
         if is_break:
             cut.append([])
-        elif cut[-1] and cut[-1][-1].weight == piece.weight:
-            cut[-1][-1] = Piece(cut[-1][-1].text + piece.text, piece.weight)
         else:
             cut[-1].append(piece)
-    return [pieces or [Piece("", 1.0)] for pieces in cut]
+    return [_joined(pieces) for pieces in cut]
+
+
+def _joined(pieces: Iterable[Piece]) -> list[Piece]:
+    """Neighbours of one weight made one piece; never empty."""
+    runs = [("".join(piece.text for piece in run), weight) for weight, run in groupby(pieces, key=attrgetter("weight"))]
+    return [Piece(text, weight) for text, weight in runs] or [Piece("", 1.0)]
 
 
 def _weighted(text: str, capped: bool) -> list[tuple[Piece, bool]]:
@@ -109,37 +110,39 @@ def _weighted(text: str, capped: bool) -> list[tuple[Piece, bool]]:
     if capped:
         check_length(text)
     found: list[tuple[str, bool, _Bracket | None, _Bracket | None]] = []
-    innermost: dict[str, _Bracket | None] = {"(": None, "[": None}
+    outer: _Bracket | None = None
+    square: _Bracket | None = None
     opened: list[_Bracket] = []
     for time, match in enumerate(_TOKEN.finditer(text)):
-        token = match[0]
-        number = _number(match["weight"])
-        kind = {")": "(", "]": "["}.get(token[-1], "") if token in (")", "]") or match["weight"] else ""
-        if token in innermost:
-            bracket = _Bracket(innermost[token], 1 + (innermost[token].depth if innermost[token] else 0), _UP if token == "(" else _DOWN)
-            innermost[token] = bracket
+        token, written = match.group(0, "weight")
+        if token in ("(", "["):
+            if token == "(":
+                outer = bracket = _Bracket(outer, outer.depth + 1 if outer else 1, _UP)
+            else:
+                square = bracket = _Bracket(square, square.depth + 1 if square else 1, _DOWN)
             opened.append(bracket)
             if capped:
-                check_depth(sum(each.depth for each in innermost.values() if each))
-        elif kind and (bracket := innermost[kind]):
-            if match["weight"] and number is None:
-                found.append((token[:-1], False, innermost["("], innermost["["]))
-            bracket.factor = number if number is not None else bracket.factor
-            bracket.closed = time
-            innermost[kind] = bracket.outer
+                check_depth((outer.depth if outer else 0) + (square.depth if square else 0))
+        elif square and token == "]":
+            square.closed, square = time, square.outer
+        elif outer and (written or token == ")"):
+            if written and (number := _number(written)) is not None:
+                outer.factor = number
+            elif written:
+                found.append((token[:-1], False, outer, square))
+            outer.closed, outer = time, outer.outer
         else:
-            literal = token[1:] if len(token) > 1 and token[0] == "\\" else token
-            literal = "" if token == "\\" else literal
-            found += [(part, is_break, innermost["("], innermost["["]) for part, is_break in _split_breaks(literal)]
+            literal = token[1:] if token[0] == "\\" else token
+            found += [(part, is_break, outer, square) for part, is_break in _split_breaks(literal)]
     for bracket in opened:
         bracket.total = bracket.factor * (bracket.outer.total if bracket.outer else 1.0)
-    return [(Piece(part, _weight(-1.0 if is_break else 1.0, outer, square)), is_break) for part, is_break, outer, square in found]
+    return [(Piece(part, _weight(-1.0 if is_break else 1.0, *around)), is_break) for part, is_break, *around in found]
 
 
-def _number(text: str | None) -> float | None:
+def _number(text: str) -> float | None:
     """The weight that is written there, or None for things like "1.2.3" that only look like one."""
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None
@@ -147,6 +150,8 @@ def _number(text: str | None) -> float | None:
 
 def _split_breaks(text: str) -> list[tuple[str, bool]]:
     """`text` cut at the word BREAK, without the white space around it."""
+    if "BREAK" not in text:
+        return [(text, False)]
     parts = _BREAK.split(text)
     if len(parts) == 1:
         return [(text, False)]

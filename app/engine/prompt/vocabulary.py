@@ -40,7 +40,12 @@ class Vocabulary:
         self._tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
         self._tokenizer.add_special_tokens([AddedToken(word, normalized=False, special=True) for word in (START, END)])
         self.start, self.end = words[START], words[END]
+        self._count = max(words.values()) + 1
         self.comma = words.get(",</w>")
+
+    def __len__(self) -> int:
+        """How many rows an embedding table for these words needs."""
+        return self._count
 
     def ids(self, text: str) -> list[int]:
         """Token ids of `text`, without start and end."""

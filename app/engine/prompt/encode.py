@@ -1,0 +1,57 @@
+"""From chunks of tokens to what the UNet's cross-attention reads, as A1111 computes it (emphasis "Original")."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from app.engine.prompt.chunks import Chunk, Words, chunks
+from app.engine.prompt.vocabulary import Vocabulary
+
+Vectors = Mapping[str, Tensor]
+"""Name of a textual inversion -> its vectors (n, width)."""
+
+
+@torch.no_grad()
+def encode(text_encoder: nn.Module, vocabulary: Vocabulary, text: str, clip_skip: int, words: Words, vectors: Vectors) -> Tensor:
+    """The hidden states of a prompt: (1, 77 * chunks, width), in the text encoder's dtype and on its device.
+
+    Args:
+        text_encoder: transformers' CLIPTextModel.
+        clip_skip: 1 = the last layer; n = the n-th from the end. The final norm is always applied.
+        words, vectors: textual inversions that may occur in the prompt.
+    """
+    return torch.hstack([_encode_chunk(text_encoder, chunk, clip_skip, vectors) for chunk in chunks(vocabulary, text, words)])
+
+
+def _encode_chunk(text_encoder: nn.Module, chunk: Chunk, clip_skip: int, vectors: Vectors) -> Tensor:
+    table = text_encoder.embeddings.token_embedding
+    tokens = torch.tensor([chunk.tokens], device=table.weight.device)
+    hook = table.register_forward_hook(lambda module, given, found: _with_words(found, chunk, vectors)) if chunk.words else None
+    try:
+        output = text_encoder(input_ids=tokens, output_hidden_states=True)
+    finally:
+        if hook:
+            hook.remove()
+    if clip_skip > 1:
+        layers = len(output.hidden_states) - 1
+        states = text_encoder.final_layer_norm(output.hidden_states[-min(clip_skip, layers)])
+    else:
+        states = output.last_hidden_state
+    return _weighted(states, chunk.weights)
+
+
+def _with_words(embedded: Tensor, chunk: Chunk, vectors: Vectors) -> Tensor:
+    """The token embeddings (1, 77, width) with the vectors of the textual inversions in their places."""
+    embedded = embedded.clone()
+    for place, name in chunk.words:
+        count = min(embedded.shape[1] - place - 1, len(vectors[name]))
+        embedded[0, place + 1 : place + 1 + count] = vectors[name][:count].to(embedded)
+    return embedded
+
+
+def _weighted(states: Tensor, weights: list[float]) -> Tensor:
+    """Each token's state times its weight, then all scaled so that their mean is what it was."""
+    mean = states.mean()
+    states = states * torch.tensor([weights]).to(states)[..., None]
+    return states * (mean / states.mean())

@@ -4,10 +4,10 @@ import csv
 import io
 import os
 import shutil
-import threading
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 
 from app.errors import BadRequest, DiskTrouble, UnknownName
 from app.request import AnyRequest, parse
@@ -50,7 +50,7 @@ class Styles:
         """
         self.path = path
         self.notice = ""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._added: dict[str, Style] = {}
         self._file: dict[str, Style] = {}
         self._seen: tuple[int, int] | None = None

@@ -35,6 +35,7 @@ CREATE INDEX IF NOT EXISTS events_by_job ON events(job);
 """
 COLUMNS = "id, owner, task, state, request, outputs, error, created, started, finished, seq"
 T = TypeVar("T")
+NAMES = COLUMNS.split(", ")
 _log = logging.getLogger(__name__)
 
 
@@ -92,13 +93,12 @@ class Journal:
             self._folder_lock = FolderLock(folder)
         except OSError as error:
             raise BadSettings(f"The folder for jobs cannot be written: {error.strerror}.", "Choose another --outputs-dir.") from None
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._folder_lock.release)
             self._db = self._open(folder / "jobs.db")
             self._ballast.take_in()
             self.recovered = self._recover()
-        except BaseException:
-            self._folder_lock.release()
-            raise
+            undo.pop_all()
 
     def _open(self, path: Path) -> sqlite3.Connection:
         database = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
@@ -136,17 +136,12 @@ class Journal:
                 yield self._db
                 self._db.execute("COMMIT")
             except sqlite3.OperationalError as error:
-                self._rollback()
                 _log.error("the job journal could not be written: %s", error)
                 raise DiskTrouble("The job journal could not be written: the disk is full or read-only.", "Free some space and try again.") from None
-            except BaseException:
-                self._rollback()
-                raise
-
-    def _rollback(self) -> None:
-        if self._db.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
+            finally:
+                if self._db.in_transaction:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._db.execute("ROLLBACK")
 
     def _event(self, job_id: str, kind: str, text: str = "") -> None:
         self._db.execute("INSERT INTO events VALUES(?, ?, ?, ?)", (job_id, time.time(), kind, text))
@@ -261,7 +256,7 @@ class Journal:
 
     def _select(self, condition: str, values: Iterable[object] = ()) -> list[Job]:
         rows = self._read(f"SELECT {COLUMNS} FROM jobs WHERE {condition}", values)
-        return [Job(*row[:5], tuple(json.loads(row[5])), *row[6:]) for row in rows]
+        return [Job(**{**dict(zip(NAMES, row, strict=True)), "outputs": tuple(json.loads(row[5]))}) for row in rows]
 
     def _read(self, sql: str, values: Iterable[object] = ()) -> list[tuple[Any, ...]]:
         with self._lock:

@@ -7,10 +7,10 @@ are dropped from listings.
 import contextlib
 import os
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any, Literal
 
 from app.errors import BadSettings, DiskTrouble, NotFound
@@ -59,7 +59,7 @@ class Index:
         """
         self.root = root
         self.fresh = not file.exists()
-        self._lock = threading.RLock()
+        self._lock = RLock()
         try:
             self._db = self._open(file)
         except sqlite3.DatabaseError as error:
@@ -71,7 +71,8 @@ class Index:
 
     def _open(self, file: Path) -> sqlite3.Connection:
         database = sqlite3.connect(file, isolation_level=None, timeout=10, check_same_thread=False)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(database.close)
             version = database.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
                 raise BadSettings(f"The picture index was written by a newer Darkroom (version {version}, this one knows {VERSION}).",
@@ -81,9 +82,7 @@ class Index:
             database.executescript(f"{SCHEMA} PRAGMA user_version={VERSION};")
             if database.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("damaged")
-        except BaseException:
-            database.close()
-            raise
+            undo.pop_all()
         return database
 
     @contextlib.contextmanager
@@ -93,13 +92,12 @@ class Index:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
-            except BaseException as error:
+            except sqlite3.OperationalError:
+                raise DiskTrouble("The picture index could not be written: the disk is full or read-only.", "Free some space and try again.") from None
+            finally:
                 if self._db.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         self._db.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError):
-                    raise DiskTrouble("The picture index could not be written: the disk is full or read-only.", "Free some space and try again.") from None
-                raise
 
     def add(self, saved: Saved) -> None:
         """Write a row; one with the same path goes (its file is gone). Raises DiskTrouble."""

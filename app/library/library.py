@@ -3,13 +3,13 @@
 import io
 import json
 import logging
-import threading
 import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import RLock
 
 from PIL import Image
 
@@ -55,7 +55,7 @@ class Library:
         except (DiskTrouble, OSError) as error:
             raise BadSettings(f"The outputs folder cannot be used: {error}") from None
         self.assets = Assets(self._own / "assets")
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._numbers: dict[Path, int] = {}
         self._rescue: OrderedDict[str, Unsaved] = OrderedDict()
         save.remove_stale_parts(self.root)

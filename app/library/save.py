@@ -116,16 +116,14 @@ def write_part(folder: Path, suffix: str, data: bytes) -> Path:
 def fill_part(folder: Path, suffix: str, write: Callable[[Path], None]) -> Path:
     """Like `write_part`, for a file that `write` makes by its path, such as a video."""
     part = part_path(folder, suffix)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(remove, part)
         write(part)
         descriptor = os.open(part, os.O_RDWR)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except BaseException:
-        remove(part)
-        raise
+        undo.callback(os.close, descriptor)
+        os.fsync(descriptor)
+        undo.pop_all()
+    os.close(descriptor)
     return part
 
 

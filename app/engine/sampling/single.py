@@ -140,7 +140,10 @@ def dpmpp_2s_a(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, e
 
 
 def dpmpp_sde(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0) -> Run:
-    """DPM-Solver++(2S) on the stochastic equation, noise at the middle and at the end. Two calls a step, one for the last."""
+    """DPM-Solver++(2S) on the stochastic equation, noise at the middle and at the end. Two calls a step, one for the last.
+
+    The two are one path of Brownian motion: the end's noise is the middle's and what comes after it, each with its share.
+    """
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
         denoised = model(x, sigma)
         yield i, x, sigma, denoised
@@ -149,8 +152,10 @@ def dpmpp_sde(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, et
             continue
         middle = math.sqrt(sigma * after)
         down, up = ancestral(sigma, middle, eta)
-        halfway = x * (down / sigma) + denoised * (1 - down / sigma) + noise(sigma, middle) * up
+        first = noise(sigma, middle)
+        halfway = x * (down / sigma) + denoised * (1 - down / sigma) + first * up
         denoised = model(halfway, middle)
         down, up = ancestral(sigma, after, eta)
-        x = x * (down / sigma) + denoised * (1 - down / sigma) + noise(sigma, after) * up
+        path = (first * math.sqrt(sigma - middle) + noise(middle, after) * math.sqrt(middle - after)) / math.sqrt(sigma - after)
+        x = x * (down / sigma) + denoised * (1 - down / sigma) + path * up
     return x

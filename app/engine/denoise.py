@@ -35,7 +35,8 @@ class Start:
         source: (1 or b,4,h,w) latents of the source picture, or None.
         mask: (1 or b,1,h,w), 1 = paint here, 0 = keep; soft edges allowed. Needs `source`.
         strength: 0..1, how much of the way is gone when there is a source: 0 returns it, 1 starts from noise alone.
-        rounds: two-sided Langevin rounds before each step (outpaint, zoom).
+        rounds: two-sided Langevin rounds before each step (outpaint, zoom), but for the last 12 % of the steps. The
+            sampler then begins anew at each step, so multistep samplers take their first-order step.
         fresh: show the model the kept part with new noise at each noise level.
         init: what the painted part starts from, when it is not `source` (fill, latent noise, nothing).
     """
@@ -75,13 +76,13 @@ def denoise(
         return start.source.expand_as(start.noise).clone()
     sigmas = levels_for(start, sigmas)
     x = first_latents(start, sigmas[0])
-    quiet = math.ceil(_QUIET * (len(sigmas) - 1)) if start.rounds else len(sigmas) - 1
-    told = len(sigmas) - 1
     seen = Kept(model, start, noise)
-    for i in range(told - quiet):
+    steps = len(sigmas) - 1
+    stirred = steps - math.ceil(_QUIET * steps) if start.rounds else 0
+    for i in range(stirred):
         x = seen.langevin(x, sigmas[i])
-        x = _drive(sampler, seen, x, sigmas[i : i + 2], noise, _counted(on_step, i, told), options)
-    x = _drive(sampler, seen, x, sigmas[told - quiet :], noise, _counted(on_step, told - quiet, told), options)
+        x = _drive(sampler, seen, x, sigmas[i : i + 2], noise, _counted(on_step, i, steps), options)
+    x = _drive(sampler, seen, x, sigmas[stirred:], noise, _counted(on_step, stirred, steps), options)
     return seen.keep(x)
 
 
@@ -127,7 +128,7 @@ class Kept:
         return torch.where(self._mask == 0, self._source, x)
 
     def _renoised(self, x: Tensor, sigma: float) -> Tensor:
-        """`x` with the source at noise level `sigma` where the mask is 0; `fresh` draws new noise for each level."""
+        """`x` with the source at noise level `sigma` where the mask is 0; `fresh` draws new noise at each level."""
         if self._source is None or self._mask is None:
             return x
         if self._start.fresh and sigma != self._level:
@@ -139,21 +140,41 @@ class Kept:
 
         The unknown part follows the model's score; the known part may move too, pulled back to the source with
         strength 1 + lambda and pushed by -lambda times the model's answer, so that the model sees one picture and not a
-        pasted one. Exact step of the overdamped equation with the model's answer frozen. In variance-preserving terms
-        A = (1 + lambda k) / (1 - alpha) and dt = delta (1 - alpha), so A dt = delta (1 + lambda k), and with
-        sigma^2 = (1 - alpha) / alpha all else scales back to x = z0 + sigma * noise as written here.
+        pasted one. A move is the exact step of the overdamped equation with the model's answer frozen. In
+        variance-preserving terms A = (1 + lambda k) / (1 - alpha) and dt = delta (1 - alpha), so A dt = delta (1 + lambda k);
+        with sigma^2 = (1 - alpha) / alpha the rest scales to x = z0 + sigma * noise as written here.
         """
         x = self._renoised(x, sigma)
-        known = torch.zeros_like(x[:, :1]) if self._mask is None else (self._mask < 0.5).to(x.dtype)
+        known = torch.zeros_like(x[:, :1]) if self._mask is None else (self._mask < 0.5).to(x.dtype).expand_as(x[:, :1])
         source = torch.zeros_like(x) if self._source is None else self._source
         pull = 1 + _PULL * known
-        decay = torch.where(known > 0, math.exp(-_MOVE * (1 + _PULL)), math.exp(-_MOVE))
-        spread = sigma * torch.sqrt((1 - decay * decay) / pull)
+        step = torch.where(known > 0, -math.expm1(-_MOVE * (1 + _PULL)), -math.expm1(-_MOVE))
         for _ in range(self._start.rounds):
             denoised = self._model(x, sigma)
             target = torch.where(known > 0, source * (1 + _PULL) - denoised * _PULL, denoised)
-            x = x + (target - x) * ((1 - decay) / pull) + spread * self._noise(sigma, sigma)
+            spread = sigma * torch.sqrt(step * (2 - step * stiffness(x, denoised, known, sigma)) / pull)
+            x = x + (target - x) * (step / pull) + spread * self._noise(sigma, sigma)
         return x
+
+
+def stiffness(x: Tensor, denoised: Tensor, known: Tensor, sigma: float) -> Tensor:
+    """How steeply the score pulls the unknown part of each picture back, 0..1 in units of 1 / sigma^2; 1 where it is known.
+
+    Freezing the model's answer means taking this for 1, which would leave too little spread where the model follows x.
+    By Tweedie's formula it is E (x - denoised)^2 / sigma^2; for Gaussian data the moves then keep the exact distribution.
+
+    Args:
+        known: (b,1,h,w) of 0 and 1.
+
+    Returns:
+        (b,1,h,w).
+    """
+    rows = []
+    for i in range(len(x)):  # one by one, so that a picture gets the same bits in every batch
+        unknown = 1 - known[i]
+        rows.append(((x[i] - denoised[i]) ** 2 * unknown).sum() / (unknown.sum() * x.shape[1]).clamp(min=1))
+    pull = torch.stack(rows).reshape(-1, 1, 1, 1) / sigma**2
+    return torch.where(known > 0, 1.0, pull.clamp(max=1.0))
 
 
 def _counted(on_step: OnStep, before: int, steps: int) -> Callable[[int, float, Tensor], None]:

@@ -67,7 +67,7 @@ test_is_current() { is_current "$venv/.installed-test" requirements-test.txt; }
 
 has_cuda() { command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; }
 
-pip_install() { "$python" -m pip install --quiet --no-warn-conflicts "$@"; }
+pip_install() { "$python" -m pip install -qq --no-warn-conflicts "$@"; }
 
 install_torch() {
     local torch

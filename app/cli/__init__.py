@@ -1,0 +1,1 @@
+"""The command line: `python -m app txt2img --prompt ... -o out.png`."""

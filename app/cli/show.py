@@ -1,0 +1,83 @@
+"""`python -m app info` and `python -m app models`: nothing is made, no journal is opened."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from app import flags, infotext
+from app.engine.checkpoints.find import Shelf
+from app.engine.checkpoints.header import ModelFile
+from app.errors import BadPicture
+from app.library import read
+
+PROG = "python -m app"
+
+
+def info(argv: Sequence[str]) -> int:
+    """Print the request that a picture holds, as JSON (`--text`: its infotext). Raises BadPicture when it holds none."""
+    parser = flags.Parser(prog=f"{PROG} info", description="The request that a picture holds, as JSON.")
+    parser.add_argument("picture", help="a PNG, JPEG or WebP file, ours or A1111's")
+    parser.add_argument("--text", action="store_true", help="the parameters as text, in A1111's format")
+    given = parser.values(argv)
+    path = Path(given["picture"])
+    if not path.is_file():
+        raise BadPicture(f"There is no file '{path}'.")
+    request, text = _beside(path) or read.read(path)
+    if given.get("text") and text:
+        sys.stdout.write(f"{text}\n")
+    elif not given.get("text") and (request or text):
+        request = request or {"task": infotext.guess_task(text), **infotext.to_request(text, infotext.guess_task(text))}
+        sys.stdout.write(json.dumps(request, ensure_ascii=False, indent=2) + "\n")
+    else:
+        raise BadPicture(f"'{path.name}' holds no parameters.", "Programs that strip metadata remove them.")
+    return 0
+
+
+def _beside(path: Path) -> tuple[dict[str, Any], str] | None:
+    """What the JSON file beside a video of ours says; None when there is none."""
+    side = path.with_suffix(".json")
+    try:
+        found = read.chunk_of(side.read_text(encoding="utf-8")) if path.suffix in (".webp", ".mp4") else {}
+    except (OSError, UnicodeDecodeError):
+        return None
+    return (found["request"], str(found.get("infotext", ""))) if isinstance(found.get("request"), dict) else None
+
+
+def models(argv: Sequence[str]) -> int:
+    """List checkpoints, VAEs, LoRAs and embeddings with family and hash, or why they cannot be used."""
+    parser = flags.Parser(prog=f"{PROG} models", description="Model files that Darkroom sees; the first checkpoint is the default one.")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    flags.add_to(parser)
+    given = parser.values(argv)
+    shelf = Shelf(flags.settings_of(given))
+    files = [*shelf.checkpoints(), *shelf.vaes(), *shelf.loras(), *shelf.embeddings()]
+    rows = [_row(file) for file in files]
+    if given.get("json"):
+        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        return 0
+    if not rows:
+        sys.stdout.write("There are no model files yet; models/README.md says where they go.\n")
+    widths = {key: max((len(row[key]) for row in rows), default=0) for key in ("kind", "name", "family", "hash")}
+    for row in rows:
+        cells = "  ".join(row[key].ljust(width) for key, width in widths.items())
+        sys.stdout.write(f"{cells}  {row['size'] / 2**20:8.1f} MB  {row['problem']}".rstrip() + "\n")
+    return 0
+
+
+def _row(file: ModelFile) -> dict[str, Any]:
+    try:
+        short_hash = "" if file.problem else file.short_hash()
+    except OSError:
+        short_hash = ""
+    return {
+        "kind": file.kind,
+        "name": file.name,
+        "family": file.family,
+        "hash": short_hash,
+        "size": file.size,
+        "native": file.native,
+        "path": str(file.path),
+        "problem": file.problem,
+    }

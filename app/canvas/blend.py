@@ -1,0 +1,119 @@
+"""Putting generated and kept pixels together: distance, feather, tone, paste, and the proof that kept pixels were kept."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.canvas.fill import Known, Plane, enlarged, pooled, pull_push
+from app.canvas.fit import Pixels
+from app.canvas.mask import Box, Mask
+
+_COARSE = 4
+"""Tone is matched at a quarter of the size: the correction is smooth."""
+_MOST = 32.0
+"""Levels by which the tone match may move a pixel."""
+_BAND = 24
+"""Width of the bands that the seam score compares, in pixels."""
+
+
+def depth(known: Known) -> NDArray[np.int32]:
+    """City-block distance in pixels of each known pixel to the nearest unknown one (1 = next to it); 0 where unknown.
+
+    Two passes along rows and columns. Nothing unknown: height + width everywhere.
+    """
+    height, width = known.shape
+    far = height + width
+    distance = np.where(known, far, 0).astype(np.int32)
+    for axis, length in ((1, width), (0, height)):
+        place = np.arange(length, dtype=np.int32)
+        place = place[None, :] if axis == 1 else place[:, None]
+        ahead = np.minimum.accumulate(distance - place, axis=axis) + place
+        behind = np.flip(np.minimum.accumulate(np.flip(distance + place, axis), axis=axis), axis) - place
+        distance = np.minimum(ahead, behind)
+    return distance
+
+
+def feather(distance: NDArray[np.int32], overlap: int) -> Plane:
+    """How much of a kept pixel stays, 0..1: smoothstep over `overlap` pixels, 0 where unknown, exactly 1 beyond the overlap."""
+    ramp = np.clip((distance - 0.5) / max(overlap, 0.5), 0, 1).astype(np.float32)
+    return ramp * ramp * (3 - 2 * ramp)
+
+
+def mixed(kept: Pixels, made: NDArray[np.generic], stays: Plane) -> Pixels:
+    """kept * stays + made * (1 - stays). Where `stays` is 1 the kept pixel, bit for bit.
+
+    Args:
+        made: (H, W, 3), uint8 or float32 in levels 0..255.
+    """
+    blend = made + (kept.astype(np.float32) - made) * stays[..., None]
+    blend = np.clip(np.rint(blend), 0, 255).astype(np.uint8)
+    return np.where(stays[..., None] >= 1, kept, blend)
+
+
+def pasted(kept: Pixels, made: Pixels, mask: Mask) -> Pixels:
+    """`made` over `kept` through a mask (255 = made); where it is 0 the kept pixel, bit for bit."""
+    return mixed(kept, made, 1 - mask.astype(np.float32) / 255)
+
+
+def prove_kept(before: Pixels, after: Pixels, kept: Known) -> None:
+    """The promise of inpaint, outpaint and zoom. AssertionError when a kept pixel has changed, which would be our bug."""
+    changed = (before != after).any(axis=-1) & kept
+    if changed.any():
+        y, x = (int(place[0]) for place in np.nonzero(changed))
+        raise AssertionError(f"{int(changed.sum())} pixels that are kept have changed, the first at {x}, {y}.")
+
+
+def tone_matched(made: Pixels, kept: Pixels, known: Known, band: int) -> NDArray[np.float32]:
+    """`made` with its tone moved to that of the kept pixels at the border, (H, W, 3) float32.
+
+    The low-frequency difference in the `band` pixels inside the known part is extended over the unknown part by a
+    pull-push pyramid (a membrane that is fixed at the border) and added. Only the made picture is changed.
+    """
+    result = made.astype(np.float32)
+    near = known & (depth(known) <= band)
+    if not near.any():
+        return result
+    weight = near.astype(np.float32)[..., None]
+    parts = pooled(np.concatenate([(kept - result) * weight, weight], axis=2), _COARSE)
+    total, weight = _smoothed(parts[..., :3]), _smoothed(parts[..., 3:])
+    difference = np.clip(total / np.maximum(weight, 1e-3), -_MOST, _MOST)
+    correction = pull_push(difference, np.minimum(parts[..., 3], 1))
+    return result + enlarged(correction, made.shape[1], made.shape[0], _COARSE)
+
+
+def _smoothed(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Two passes of a 3 x 3 mean (not divided); nothing comes in from outside."""
+    for _ in range(2):
+        for axis in (0, 1):
+            wide = np.pad(values, [(1, 1) if each == axis else (0, 0) for each in range(3)])
+            middle, length = [slice(None)] * 3, values.shape[axis]
+            shifted = []
+            for offset in range(3):
+                middle[axis] = slice(offset, offset + length)
+                shifted.append(wide[tuple(middle)])
+            values = shifted[0] + shifted[1] + shifted[2]
+    return values
+
+
+def seam_score(pixels: Pixels, box: Box) -> float:
+    """How large the tone step is across the border of `box`, in levels, averaged over its sides; below 1 nobody sees it.
+
+    On each side that has picture beyond it, the mean tone of two bands inside and two outside (24 px together) is
+    continued in a straight line to the border; the step is where the two lines miss each other. A slow gradient
+    across the border therefore counts nothing.
+    """
+    left, top, right, bottom = box
+    sides = [pixels[top:bottom], pixels[top:bottom, ::-1], pixels[:, left:right].swapaxes(0, 1), pixels[::-1, left:right].swapaxes(0, 1)]
+    height, width = pixels.shape[:2]
+    borders = [left, width - right, top, height - bottom]
+    depths = [right - left, right - left, bottom - top, bottom - top]
+    steps = [_step(side, border, inside) for side, border, inside in zip(sides, borders, depths, strict=True) if border >= 2 and inside >= 2]
+    return float(np.mean(steps)) if steps else 0.0
+
+
+def _step(side: Pixels, border: int, inside: int) -> float:
+    """Tone step at column `border`: the outside is to its left."""
+    half = max(1, min(_BAND, border, inside) // 2)
+    tone = side.reshape(side.shape[0], -1, 3).mean(axis=0)
+    out_far, out_near = tone[border - 2 * half : border - half].mean(axis=0), tone[border - half : border].mean(axis=0)
+    in_near, in_far = tone[border : border + half].mean(axis=0), tone[border + half : border + 2 * half].mean(axis=0)
+    return float(np.abs((1.5 * in_near - 0.5 * in_far) - (1.5 * out_near - 0.5 * out_far)).mean())

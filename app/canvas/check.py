@@ -1,0 +1,32 @@
+"""Which pictures a request cannot be done with. Asked before a job is queued, and again by the task itself."""
+
+from collections.abc import Mapping
+
+from PIL import Image
+
+from app.canvas.fit import rounded_up
+from app.canvas.layout import MAX_SIDE, outpaint_layout
+from app.canvas.mask import read_mask
+from app.errors import BadRequest
+from app.request import AnyRequest, Inpaint, Outpaint
+
+
+def check(request: AnyRequest, inputs: Mapping[str, Image.Image]) -> None:
+    """Raises BadRequest when the pictures do not fit the request: mask of another size, empty mask, canvas too large, nothing to extend.
+
+    Args:
+        inputs: the decoded pictures under "image" and "mask".
+    """
+    if isinstance(request, Inpaint):
+        check_size(request, inputs["image"])
+        read_mask(inputs["mask"], inputs["image"].size, request.mask_mode)
+    elif isinstance(request, Outpaint):
+        outpaint_layout(request, inputs["image"].size)
+
+
+def check_size(request: Inpaint, image: Image.Image) -> None:
+    """Raises BadRequest when the whole of a picture would be worked on at its own size, and that is too large."""
+    whole = request.inpaint_area == "Whole picture"
+    if whole and ((request.width is None and rounded_up(image.width) > MAX_SIDE) or (request.height is None and rounded_up(image.height) > MAX_SIDE)):
+        hint = "Give a width and a height, or choose the inpaint area 'Only masked'."
+        raise BadRequest(f"The image is {image.width}x{image.height}, but at most {MAX_SIDE}x{MAX_SIDE} can be painted at once.", hint)

@@ -95,11 +95,15 @@ def levels_for(start: Start, sigmas: Sequence[float]) -> Sequence[float]:
 
 
 def first_latents(start: Start, sigma: float) -> Tensor:
-    """The x that the sampler starts from, at noise level `sigma`."""
-    x = start.noise * sigma
+    """The x that the sampler starts from, at noise level `sigma`; the kept part always starts from the source."""
+    base = torch.zeros_like(start.noise)
     if start.init is not None:
-        return start.init + x
-    return x if start.source is None or start.strength == 1 else start.source + x
+        base = base + start.init
+    elif start.source is not None and start.strength < 1:
+        base = base + start.source
+    if start.mask is not None:
+        base = torch.where(start.mask == 0, start.source, base)
+    return base + start.noise * sigma
 
 
 class Kept:

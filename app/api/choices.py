@@ -1,0 +1,55 @@
+"""/v1/choices: what can be asked for by name. /healthz and /readyz: for those who look after the process."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.api.parts import FRESH, House
+from app.engine.checkpoints.header import ModelFile
+
+router = APIRouter(tags=["lists"])
+
+
+@router.get("/v1/choices")
+def choices(studio: House, refresh: bool = False) -> JSONResponse:
+    """Samplers, schedules, checkpoints, VAEs, LoRAs, embeddings and styles. `refresh` looks through the folders again first."""
+    if refresh:
+        studio.shelf.refresh()
+    shelf = studio.shelf
+    record = {
+        "samplers": studio.choices("samplers"),
+        "schedules": studio.choices("schedules"),
+        "styles": studio.choices("styles"),
+        "checkpoints": [model_json(file) for file in shelf.checkpoints()],
+        "vaes": [model_json(file) for file in shelf.vaes()],
+        "loras": [model_json(file) for file in shelf.loras()],
+        "embeddings": [model_json(file) for file in shelf.embeddings()],
+    }
+    return JSONResponse(record, headers=FRESH)
+
+
+def model_json(file: ModelFile) -> dict[str, Any]:
+    """One model file. Its path stays with us."""
+    return {"name": file.name, "family": file.family, "native": file.native, "size": file.size, "problem": file.problem, "hash": file.known_hash()}
+
+
+@router.get("/healthz")
+async def healthz() -> JSONResponse:
+    """The process answers."""
+    return JSONResponse({"status": "ok"}, headers=FRESH)
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> JSONResponse:
+    """The process takes jobs."""
+    if request.app.state.closing:
+        return JSONResponse({"status": "closing"}, 503, FRESH)
+    return JSONResponse({"status": "ready"}, headers=FRESH)
+
+
+@router.api_route("/v1/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+async def nothing(rest: str) -> JSONResponse:
+    """Addresses under /v1 that do not exist are answered here, not by the page."""
+    raise HTTPException(404)

@@ -23,7 +23,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         settings = flags.read(argv)
         say("Darkroom is starting ...")
-        logging.basicConfig(level=logging.getLevelNamesMapping().get(os.environ.get("DARKROOM_LOG", "").upper(), logging.WARNING), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        level = logging.getLevelNamesMapping().get(os.environ.get("DARKROOM_LOG", "").upper(), logging.WARNING)
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         from app.serve import serve
         from app.studio import Studio
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from app.engine.checkpoints.hashes import Hashes
 from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.recognise import INSPECT_FOLDER, PICKLES, inspect_file, is_model_folder
+from app.engine.families import FAMILIES
 from app.errors import BadCheckpoint, UnknownName
 from app.settings import Settings
 
@@ -116,7 +117,7 @@ class Shelf:
                 yield self._inspect(path, name.removesuffix(path.suffix), "", _kind_by_folder(path.relative_to(top), expected))
 
     def _inspect(self, path: Path, name: str, folder_kind: str, expected: str = "") -> ModelFile:
-        key = (name, expected, *_stamps(path))
+        key = (name, expected, tuple(FAMILIES), *_stamps(path))
         if key not in self._seen:
             self._seen[key] = INSPECT_FOLDER[folder_kind](path, name, self.hashes) if folder_kind else inspect_file(path, name, expected, self.hashes)
         return self._seen[key]

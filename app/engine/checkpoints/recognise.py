@@ -3,11 +3,12 @@
 The rules do not depend on widths, so tiny models classify like full-size ones.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from app.engine.checkpoints.hashes import Hashes
 from app.engine.checkpoints.header import Header, ModelFile, config_of, native_side, parts_of, read_header, weight_files
+from app.engine.families import FAMILIES
 from app.errors import BadCheckpoint
 
 UNET = "model.diffusion_model."
@@ -16,21 +17,27 @@ LABELS = {
     "pixart": "a PixArt", "hunyuan": "a Hunyuan", "wan": "a Wan", "qwen-image": "a Qwen-Image", "cascade": "a Stable Cascade", "unknown": "an unknown",
 }
 INPUTS = {9: "an inpainting model", 8: "an instruct-pix2pix model", 5: "a depth model", 7: "an upscaler"}
-RUNS: Mapping[str, str] = {"sd1": "SD 1.x"}
-"""Families that this version runs, with their names for people."""
-NATIVE = {"sd1": 512, "sd2": 768}
 PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
 
 
 def family_problem(name: str, family: str, noun: str = "model") -> str:
     """One sentence when a family cannot be run, else ""."""
-    if family in RUNS:
+    if family in FAMILIES:
         return ""
-    return f"'{name}' is {LABELS.get(family, 'a ' + family)} {noun}; this version runs {', '.join(RUNS.values())} models."
+    runs = ", ".join(row.label for row in FAMILIES.values())
+    return f"'{name}' is {LABELS.get(family, 'a ' + family)} {noun}; this version runs {runs} models."
+
+
+def usual_side(family: str) -> int:
+    """The side in pixels that a family usually draws at."""
+    return FAMILIES[family].native if family in FAMILIES else {"sd2": 768}.get(family, 1024)
 
 
 def recognise(header: Header) -> tuple[str, str]:
     """(kind, family) of a safetensors file. A whole checkpoint is tested for first: a stray LoRA key must not flip it."""
+    for row in FAMILIES.values():
+        if row.recognise and row.recognise(header):
+            return "checkpoint", row.name
     for test in (_checkpoint, _network_of_other_kind, _adapter, _embedding, _vae, _part):
         if found := test(header):
             return found
@@ -124,7 +131,7 @@ def inspect_file(path: Path, name: str, expected: str, hashes: Hashes | None = N
     except BadCheckpoint as error:
         return ModelFile(name, path, expected, "unknown", str(error), size, 512, (path,), hashes)
     kind, family = recognise(header)
-    problem, native = file_problem(path.name, kind, family, header), native_side(header.metadata, NATIVE.get(family, 1024))
+    problem, native = file_problem(path.name, kind, family, header), native_side(header.metadata, usual_side(family))
     return ModelFile(name, path, kind, family, problem, size, native, (path,), hashes)
 
 
@@ -135,6 +142,8 @@ def file_problem(name: str, kind: str, family: str, header: Header) -> str:
             return f"'{name}' is a safetensors file, but not of a kind that Darkroom knows."
         case "unet":
             return f"'{name}' holds only a UNet, without text encoder and VAE; Darkroom needs the whole checkpoint."
+        case "checkpoint" if family in FAMILIES and FAMILIES[family].recognise:
+            return ""
         case "checkpoint" | "vae" | "lora" | "embedding":
             nouns = {"checkpoint": "model", "vae": "VAE", "lora": "LoRA", "embedding": "embedding"}
             return family_problem(name, family, nouns[kind]) or (_checkpoint_problem(name, header) if kind == "checkpoint" else "")
@@ -191,7 +200,7 @@ def inspect_folder(path: Path, name: str, hashes: Hashes | None = None) -> Model
         config = config_of(path / "unet") if (path / "unet").is_dir() else {}
         family = _folder_family(path, config)
         problem = family_problem(path.name, family)
-        native = _folder_native(path, config, NATIVE.get(family, 1024))
+        native = _folder_native(path, config, usual_side(family))
         if not problem:
             if (channels := config.get("in_channels", 4)) != 4:
                 problem = _inputs_problem(path.name, channels)

@@ -1,6 +1,7 @@
 """From chunks of tokens to what the UNet's cross-attention reads, as A1111 computes it (emphasis "Original")."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -12,21 +13,31 @@ Vectors = Mapping[str, Tensor]
 """Name of a textual inversion -> its vectors (n, width)."""
 
 
+@dataclass(frozen=True)
+class Dictionary:
+    """How a prompt is read: the word list, and the textual inversions that may occur in it, by name."""
+
+    vocabulary: Vocabulary
+    words: Words = field(default_factory=dict)
+    vectors: Vectors = field(default_factory=dict)
+
+
 @torch.no_grad()
-def encode(text_encoder: nn.Module, vocabulary: Vocabulary, text: str, clip_skip: int, words: Words, vectors: Vectors) -> Tensor:
-    """The hidden states of a prompt: (1, 77 * chunks, width), in the text encoder's dtype and on its device.
+def encode(text_encoder: nn.Module, dictionary: Dictionary, text: str, clip_skip: int, device: torch.device) -> Tensor:
+    """The hidden states of a prompt: (1, 77 * chunks, width), in the text encoder's dtype.
 
     Args:
         text_encoder: transformers' CLIPTextModel.
         clip_skip: 1 = the last layer; n = the n-th from the end. The final norm is always applied.
-        words, vectors: textual inversions that may occur in the prompt.
+        device: where the text encoder computes, and the answer lies.
     """
-    return torch.hstack([_encode_chunk(text_encoder, chunk, clip_skip, vectors) for chunk in chunks(vocabulary, text, words)])
+    cut = chunks(dictionary.vocabulary, text, dictionary.words)
+    return torch.hstack([_encode_chunk(text_encoder, chunk, clip_skip, dictionary.vectors, device) for chunk in cut])
 
 
-def _encode_chunk(text_encoder: nn.Module, chunk: Chunk, clip_skip: int, vectors: Vectors) -> Tensor:
+def _encode_chunk(text_encoder: nn.Module, chunk: Chunk, clip_skip: int, vectors: Vectors, device: torch.device) -> Tensor:
     table = text_encoder.embeddings.token_embedding
-    tokens = torch.tensor([chunk.tokens], device=table.weight.device)
+    tokens = torch.tensor([chunk.tokens], device=device)
     hook = table.register_forward_hook(lambda module, given, found: _with_words(found, chunk, vectors)) if chunk.words else None
     try:
         output = text_encoder(input_ids=tokens, output_hidden_states=True)

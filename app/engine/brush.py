@@ -1,0 +1,155 @@
+"""One job's hand on the model: what the tasks paint with."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.engine.adapters import Lora, network_hash
+from app.engine.checkpoints.find import Shelf
+from app.engine.denoise import Denoiser, Start, denoise
+from app.engine.families.sd1 import Sd1Model
+from app.engine.noise import Stream
+from app.engine.prompt.grammar import Network, extract_networks
+from app.engine.samplers import SAMPLERS, resolve_sampler
+from app.engine.schedules import resolve_schedule, sigmas_for
+from app.errors import BadNumbers, UnknownName
+from app.extensions import Extensions
+from app.request import AnyRequest
+from app.work import Phase, Progress, Report
+
+LORA_KINDS = {"lora", "lyco"}
+
+
+class Brush:
+    """Encodes, paints and decodes for one request on one model, reporting progress; what `Report` raises goes through.
+
+    Latents are float32 on the CPU.
+
+    Attributes:
+        native: the model's native side in pixels.
+        facts: what the pictures' infotext says of the model, up to date after each call.
+    """
+
+    def __init__(self, request: AnyRequest, model: Sd1Model, shelf: Shelf, extensions: Extensions, report: Report) -> None:
+        self.request, self.model = request, model
+        self.native = model.file.native
+        self._shelf, self._extensions, self._report = shelf, extensions, report
+        self._facts: dict[str, str] = {}
+        self._row = SAMPLERS[resolve_sampler(request.sampler)[0]]
+        self._schedule = _schedule_of(request)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {**self.model.facts, **self._facts}
+
+    def stream(self, seed: int) -> Stream:
+        """The noise of one picture, from the request's source."""
+        return Stream(seed, self.request.rng)
+
+    def progress(self, phase: Phase, *, step: int = 0, steps: int = 0, number: int = 1) -> None:
+        """Tell where the job stands. Raises Cancelled when it is to stop."""
+        self._report(Progress(phase, number, self.request.pictures, step, steps))
+
+    def encode(self, pixels: np.ndarray) -> Tensor:
+        """uint8 (H,W,3), H and W multiples of 8 -> (1,4,H/8,W/8) float32 latents: the mean of the VAE's posterior."""
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.shape[0] % 8 or pixels.shape[1] % 8:
+            raise ValueError(f"Pixels must be uint8 (H,W,3) with sides that are multiples of 8, not {pixels.dtype} {pixels.shape}.")
+        self.model.placement.begin(pixels.shape[1], pixels.shape[0], 1)
+        given = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
+        return self.model.encode_image(given)
+
+    def paint(self, start: Start, streams: Sequence[Stream], *, number: int = 1, prompt: str | None = None, negative: str | None = None) -> Tensor:
+        """Run the request's sampler, schedule and steps from `start`.
+
+        Args:
+            start: for a batch of b pictures, tensors with b (or 1) rows.
+            streams: one for each of the b pictures; further noise is drawn from them.
+            number: 1-based number of the picture (or key) for Progress.
+            prompt, negative: used instead of the request's.
+
+        Returns:
+            (b,4,h,w) latents, finite.
+
+        Raises:
+            UnknownName, BadCheckpoint: a LoRA in the prompt does not exist or does not fit.
+            OutOfMemory, BadNumbers, Cancelled
+        """
+        rows, _, height, width = start.noise.shape
+        shape = (1, *start.noise.shape[1:])
+        self.progress("encoding", number=number)
+        model = self._guided(self.request.prompt if prompt is None else prompt, self.request.negative_prompt if negative is None else negative)
+        self.model.placement.begin(width * 8, height * 8, rows)
+        self.model.prepare_preview()
+        self.progress("sampling", number=number, steps=self.request.steps)
+
+        def noise(sigma: float, sigma_next: float) -> Tensor:
+            return torch.cat([stream.normal(shape) for stream in streams])
+
+        def on_step(step: int, steps: int, sigma: float, denoised: Tensor) -> None:
+            self._step(step, steps, sigma, denoised, number)
+
+        sigmas = sigmas_for(self._schedule, self._row, self.request.steps, self.model.table)
+        latents = denoise(model, start, self._row, sigmas, noise, on_step)
+        self._check(latents, "at the end")
+        return latents
+
+    def decode(self, latents: Tensor, *, number: int = 1) -> list[np.ndarray]:
+        """(b,4,h,w) latents -> b pictures, uint8 (8h,8w,3). The latents are kept through every retry."""
+        self.progress("decoding", number=number)
+        self.model.placement.begin(latents.shape[3] * 8, latents.shape[2] * 8, latents.shape[0])
+        pictures = []
+        for row in range(latents.shape[0]):
+            pixels = self.model.decode_latents(latents[row : row + 1])
+            pictures.append(((pixels[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy())
+        return pictures
+
+    def _guided(self, prompt: str, negative: str) -> Denoiser:
+        """The denoiser of the two prompts, with the LoRAs in the weights and the extensions around it."""
+        text, networks = extract_networks(prompt)
+        negative, _ = extract_networks(negative)
+        embeddings = self._shelf.embeddings()
+        self.model.begin(self._loras(networks), embeddings)
+        self._facts |= self._embedding_facts(f"{text} {negative}")
+        scale = self.request.cfg_scale
+        guided = self.model.denoiser(self.model.encode_prompt(text, None if scale == 1 else negative, self.request.clip_skip), scale)
+        single = guided
+        for changed in self._extensions.call("around_model", model=single, request=self.request):
+            single = changed
+        if single is guided or self.model.plan.batched:
+            return single
+        return lambda x, sigma: torch.cat([single(x[i : i + 1], sigma) for i in range(x.shape[0])])
+
+    def _loras(self, networks: Sequence[Network]) -> list[Lora]:
+        """The LoRAs that a prompt names. Raises UnknownName."""
+        found = [Lora(self._shelf.lora(network.name), network.te, network.unet) for network in networks if network.kind in LORA_KINDS]
+        for network in networks:
+            if network.kind not in LORA_KINDS:
+                raise UnknownName("kind of network", network.kind, sorted(LORA_KINDS))
+        hashes = [f"{lora.file.path.stem}: {network_hash(lora.file.path)}" for lora in found if not lora.file.problem]
+        self._facts.pop("Lora hashes", None)
+        self._facts |= {"Lora hashes": ", ".join(hashes)} if hashes else {}
+        return found
+
+    def _embedding_facts(self, text: str) -> dict[str, str]:
+        used = [file for file in self.model.embeddings if not file.problem and file.path.stem.lower() in text.lower()]
+        return {"TI hashes": ", ".join(f"{file.path.stem}: {file.short_hash()}" for file in used)} if used else {}
+
+    def _step(self, step: int, steps: int, sigma: float, denoised: Tensor, number: int) -> None:
+        self._check(denoised, f"at step {step} of {steps}")
+        for _ in self._extensions.call("on_step", step=step, steps=steps, sigma=sigma, denoised=denoised, request=self.request):
+            pass
+        seen, preview = denoised.clone(), self.model.preview
+        self._report(Progress("sampling", number, self.request.pictures, step, steps, lambda: preview(seen)))
+
+    def _check(self, latents: Tensor, when: str) -> None:
+        if not torch.isfinite(latents).all():
+            start = "Start with --no-half, or try" if self.model.plan.dtype == torch.float16 else "Try"
+            raise BadNumbers(f"'{self.model.file.name}' produced NaN or infinite numbers {when}.", f"{start} another sampler or a lower CFG scale.")
+
+
+def _schedule_of(request: AnyRequest) -> str:
+    """The schedule's canonical name; a sampler like "DPM++ 2M Karras" names one when the request leaves it open."""
+    named = resolve_sampler(request.sampler)[1]
+    return named if named and request.schedule.lower() == "automatic" else resolve_schedule(request.schedule)

@@ -1,0 +1,73 @@
+"""Turns requests into pictures: acquires the checkpoint that each request names, and lets its task paint."""
+
+from collections.abc import Iterator, Mapping
+
+import psutil
+from PIL.Image import Image
+
+from app.engine.brush import Brush
+from app.engine.checkpoints.cache import ModelCache
+from app.engine.checkpoints.find import Shelf
+from app.engine.checkpoints.header import ModelFile
+from app.engine.device import attention_name, make_plan
+from app.engine.families import FAMILIES
+from app.engine.families.sd1 import Sd1Model
+from app.engine.tasks import TASKS
+from app.errors import BadCheckpoint
+from app.extensions import Extensions
+from app.request import AnyRequest
+from app.settings import Settings
+from app.work import Picture, Progress, Report
+
+
+class Engine:
+    """Holds loaded models between jobs. One thread at a time."""
+
+    def __init__(self, settings: Settings, shelf: Shelf, extensions: Extensions) -> None:
+        self.settings, self.shelf, self.extensions = settings, shelf, extensions
+        self.plan = make_plan(settings)
+        self._models = ModelCache(int(psutil.virtual_memory().available * 0.5))
+        known = set(FAMILIES)
+        for _ in extensions.call("register_families", families=FAMILIES):
+            pass
+        if set(FAMILIES) != known:
+            shelf.refresh()
+
+    def describe(self) -> str:
+        """Device, precision and attention in one line, for the start message."""
+        return self.plan.describe()
+
+    def attention_name(self) -> str:
+        """The attention that is used: "PyTorch SDPA" or "xformers"."""
+        return attention_name(self.plan)
+
+    def run(self, request: AnyRequest, inputs: Mapping[str, Image], report: Report) -> Iterator[Picture]:
+        """The pictures of a concrete request, each as soon as it is finished; the next is begun when it is asked for.
+
+        Args:
+            inputs: RGB or RGBA pictures under the names "image" and "mask".
+            report: called at least once a step; raises Cancelled to stop the job. The engine stays usable.
+
+        Raises:
+            StudioError: one sentence for a person.
+        """
+        report(Progress("loading", 1, request.pictures))
+        model = self.acquire(request.checkpoint, request.vae)
+        model.placement.reset()
+        yield from TASKS[request.task](request, inputs, Brush(request, model, self.shelf, self.extensions, report))
+
+    def acquire(self, checkpoint: str, vae: str = "") -> Sd1Model:
+        """The loaded model of that name, with its own VAE or another one. Raises UnknownName, BadCheckpoint or OutOfMemory."""
+        file, other = self.shelf.checkpoint(checkpoint), self.shelf.vae(vae)
+        for chosen in (file, other):
+            if chosen is not None and chosen.problem:
+                raise BadCheckpoint(chosen.problem)
+        family = FAMILIES.get(file.family)
+        if family is None:
+            raise BadCheckpoint(f"'{file.name}' is of the family {file.family}, which this version does not run.")
+        key = (file.path, file.fingerprint(), other and other.fingerprint())
+        return self._models.get(key, self._expected(file), lambda: family.load(file, other, self.plan))
+
+    def _expected(self, file: ModelFile) -> int:
+        """About how much memory a checkpoint will take; float16 files double in float32."""
+        return file.size * (2 if self.plan.dtype.itemsize == 4 else 1)

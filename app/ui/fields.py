@@ -1,0 +1,84 @@
+"""A field of a request, drawn as a Gradio component. No tab repeats a bound or a label: all of it comes from `app.request`."""
+
+from typing import Any, get_args
+
+import gradio as gr
+from gradio.components import Component
+
+from app.errors import StudioError
+from app.request import Inpaint, Request, Txt2Img, Zoom
+from app.studio import Studio
+from app.ui.parts import mask_editor, picture_input
+
+PICKERS = ("checkpoint", "vae", "sampler", "schedule", "styles")
+STARTS_AT_NATIVE_SIZE: tuple[type[Request], ...] = (Txt2Img, Zoom)
+
+
+def drawn(task: str) -> set[str]:
+    """Names of the request fields that the tab of a task shows."""
+    from app.ui.tabs import TABS
+
+    return next(tab.drawn() for tab in TABS if tab.task == task)
+
+
+def draw(kind: type[Request], name: str, studio: Studio) -> Component:
+    """The component for one field. Its elem_id is `<task>_<field>`."""
+    field = kind.model_fields[name]
+    extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    task = kind.model_fields["task"].default
+    look = {"label": field.title or name, "elem_id": f"{task}_{name}"}
+    if extra["widget"] == "image":
+        return mask_editor(task, **look) if kind is Inpaint else picture_input(task, optional=not field.is_required(), **look)
+    look["info"] = field.description or None
+    if extra["choices"]:
+        return picker(extra["choices"], field.default, studio, look)
+    if extra["widget"] == "lines":
+        lines = 3 if name == "prompt" else 2
+        return gr.Textbox(field.default, lines=lines, max_lines=12, placeholder=look.pop("info"), **look)
+    if extra["widget"] == "number":
+        # A text field: numbers in JavaScript are exact to 2^53 only, seeds go to 2^64-1.
+        return gr.Textbox(str(field.default), max_lines=1, **look)
+    limits = bounds(kind, name)
+    if name in ("width", "height"):
+        return size_field(kind, studio, extra["step"], limits, look)
+    if limits:
+        return gr.Slider(value=field.default, step=extra["step"], **limits, **look)
+    choices = list(get_args(field.annotation))
+    draw_choices = gr.Radio if len(choices) <= 3 or kind is Inpaint else gr.Dropdown
+    return draw_choices(choices, value=field.default, **look)
+
+
+def bounds(kind: type[Request], name: str) -> dict[str, float]:
+    """Lower and upper bound of a number field, as sliders call them; empty when it has none."""
+    schema = kind.model_json_schema()["properties"][name]
+    schema = next((option for option in schema.get("anyOf", []) if "minimum" in option), schema)
+    return {key: schema[key] for key in ("minimum", "maximum") if key in schema}
+
+
+def picker(choices: str, default: Any, studio: Studio, look: dict[str, Any]) -> gr.Dropdown:
+    """A list of names asked from the studio. A name that has gone since is kept, so that the studio can say so."""
+    names = offered(choices, studio)
+    many = isinstance(default, tuple)
+    value = list(default) if many else default or (names[0][1] if names else "")
+    return gr.Dropdown(names, value=value, multiselect=many, allow_custom_value=True, **look)
+
+
+def offered(choices: str, studio: Studio) -> list[tuple[str, str]]:
+    """What a picker shows, as (label, value) pairs."""
+    names = [(name, name) for name in studio.choices(choices)]
+    return [("From the checkpoint", ""), *names] if choices == "vaes" else names
+
+
+def size_field(kind: type[Request], studio: Studio, step: float, limits: dict[str, float], look: dict[str, Any]) -> Component:
+    """Width or height: the checkpoint's native size where pictures begin from nothing, else empty, which means as the image."""
+    fresh = kind in STARTS_AT_NATIVE_SIZE
+    value, words = (native_size(studio, ""), "native size") if fresh else (None, "as the image")
+    return gr.Number(value, precision=0, step=step, placeholder=words, **limits, **(look | {"info": None}))
+
+
+def native_size(studio: Studio, checkpoint: str) -> int | None:
+    """Native side of a checkpoint in pixels; None when there is no such checkpoint."""
+    try:
+        return studio.shelf.checkpoint(checkpoint).native
+    except StudioError:
+        return None

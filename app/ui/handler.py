@@ -1,0 +1,123 @@
+"""Between a browser's event and the studio: values by name go in, a sentence or an answer comes out."""
+
+import html
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import gradio as gr
+
+from app.api.owner import owner_of, sight
+from app.errors import StudioError
+from app.library.read import one_picture
+from app.request import TASKS, Request, Txt2Img, parse
+from app.studio import Owner, Studio
+from app.ui import fields
+
+log = logging.getLogger(__name__)
+
+PICTURES = ("image", "mask")
+LOCAL = {"batch_count", "batch_size"}
+"""Shared fields that stay as they are when parameters come from another tab."""
+
+
+@contextmanager
+def toasts() -> Iterator[None]:
+    """Turns what goes wrong into one sentence in the corner of the page. Toasts are HTML, hence the escaping."""
+    try:
+        yield
+    except StudioError as error:
+        raise gr.Error(html.escape(str(error)), duration=12, print_exception=False) from None
+    except Exception as error:  # border: an event of the page; a bug must reach the log, not the visitor
+        log.exception("An event of the page failed")
+        raise gr.Error("Something went wrong inside Darkroom; its log has the details.", print_exception=False) from error
+
+
+def submitter(task: str, studio: Studio) -> Callable[..., str]:
+    """The handler behind Generate: parses, queues, and answers with the job's id."""
+
+    def submit(request: gr.Request, **values: Any) -> str:
+        with toasts():
+            return studio.submit(parse({"task": task} | given(values)), owner_of(request)).id
+
+    submit.__name__ = task
+    submit.__doc__ = f"Queue a {task} job. Returns its id; GET /v1/jobs/{{id}} tells the rest."
+    return submit
+
+
+def given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of components as values of a request: what was left empty is left out, the mask editor's pair becomes two."""
+    found = dict(values)
+    if isinstance(pair := found.get("image"), dict):
+        found |= {"image": pair.get("image"), "mask": pair.get("mask")}
+    return {name: value for name, value in found.items() if not (value is None or value == "" or (name in ("width", "height") and value == 0))}
+
+
+def filler(task: str, studio: Studio, parts: Mapping[str, Any]) -> Callable[..., dict[Any, Any]]:
+    """The handler behind "send to": the parameters and the picture of a saved output go into the tab of `task`."""
+
+    def fill(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
+        with toasts():
+            values = sent(task, studio, owner_of(request), str(event._data.get("id", "")))
+            return {parts[name]: value for name, value in values.items() if name in parts}
+
+    return fill
+
+
+def sent(task: str, studio: Studio, owner: Owner, picture_id: str) -> dict[str, Any]:
+    """Values for the components of a tab, from an output of the library. A video is sent without its picture."""
+    saved = studio.library.get(picture_id, sight(owner))
+    single = one_picture(saved.path) if saved.kind == "image" else None
+    values = fitting(task, single or json.loads(saved.request or "{}"))
+    if "image" in TASKS[task].model_fields and saved.kind == "image":
+        values |= picture_value(task, studio.take_picture(saved.path.read_bytes()))
+    return values
+
+
+def reader(task: str, studio: Studio, parts: Mapping[str, Any]) -> Callable[..., dict[Any, Any]]:
+    """The handler behind a dropped picture: the parameters that were read from it go into the tab of `task`."""
+
+    def read(event: gr.EventData) -> dict[Any, Any]:
+        with toasts():
+            values = fitting(task, checked(dict(event._data.get("request") or {})))
+            gr.Info("Parameters read from the picture.")
+            return {parts[name]: value for name, value in values.items() if name in parts}
+
+    return read
+
+
+def checked(request: Mapping[str, Any]) -> dict[str, Any]:
+    """What a picture file says, with the kinds and bounds that a request has. Raises BadRequest."""
+    kind = TASKS.get(str(request.get("task")), Txt2Img)
+    known = {name: value for name, value in request.items() if name in kind.model_fields and name not in PICTURES}
+    pictures = {name: "0" * 64 for name in PICTURES if name in kind.model_fields}
+    whole = parse({"task": kind.model_fields["task"].default} | pictures | known)
+    return {name: getattr(whole, name) for name in ("task", *known)}
+
+
+def fitting(task: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Those fields of a request that the tab of `task` takes over, as values of its components.
+
+    From the same task all but pictures; from another one what all tasks share. Sizes go where pictures begin from nothing.
+    """
+    kind = TASKS[task]
+    same = request.get("task") == task
+    names = set(kind.model_fields if same else Request.model_fields) - {*PICTURES, "task"}
+    names -= set() if same else LOCAL
+    names |= {"width", "height"} if kind in fields.STARTS_AT_NATIVE_SIZE else set()
+    values = {name: request[name] for name in names if name in request}
+    return {name: shown(name, value) for name, value in values.items() if value is not None or kind not in fields.STARTS_AT_NATIVE_SIZE}
+
+
+def shown(name: str, value: Any) -> Any:
+    """A request's value as its component takes it: seeds are text, see `fields.draw`."""
+    if name == "seed":
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def picture_value(task: str, picture_id: str) -> dict[str, Any]:
+    """The picture as the value of a tab's picture component."""
+    return {"image": {"image": picture_id, "mask": None} if task == "inpaint" else picture_id}

@@ -1,0 +1,71 @@
+"""Gradio components of our own: a container each, brought to life by a script in `window.darkroom`.
+
+They talk to the REST routes directly, so a picture or a progress report never passes through Gradio's queue. They are made
+by functions, because Gradio writes a stub file beside the source of every subclass of a component.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from app.request import TASKS
+from app.ui import assets
+
+SEND_EVENTS = tuple(f"send_{task}" for task in TASKS)
+
+
+def part(name: str, task: str, elem_id: str, events: tuple[str, ...] = (), server: Callable[..., Any] | None = None, **props: Any) -> gr.HTML:
+    """A container that `window.darkroom.<name>` fills.
+
+    Args:
+        events: names of the events that the script may trigger.
+        server: a function that the script may call by its name.
+        props: values that the script reads.
+    """
+    return gr.HTML(
+        value=None,
+        html_template=f'<div class="dr-{name.lower()}" data-task="{task}"></div>',
+        js_on_load=assets.on_load(name, *events),
+        apply_default_css=False,
+        server_functions=[server] if server else None,
+        elem_id=elem_id,
+        elem_classes=["dr-host", f"dr-host-{name.lower()}"],
+        task=task,
+        **props,
+    )
+
+
+def job_view(task: str) -> gr.HTML:
+    """Live preview, progress, results and queue of one tab. Value: the id of the job handed in last."""
+    return part("jobView", task, f"{task}_job", SEND_EVENTS)
+
+
+def picture_input(task: str, label: str, elem_id: str, optional: bool) -> gr.HTML:
+    """A picture handed in by drop, paste or file. Value: its id, or None."""
+    return part("pictureInput", task, elem_id, label=label, optional=optional)
+
+
+def mask_editor(task: str, label: str, elem_id: str) -> gr.HTML:
+    """A 2D canvas to paint masks on: mouse, pen and touch, no WebGL. Value: {"image": id, "mask": id or None}, or None."""
+    return part("maskEditor", task, elem_id, label=label)
+
+
+def parameter_drop(task: str) -> gr.HTML:
+    """Reads the parameters in a picture that is dropped on it or on the prompt of its tab. Triggers `parameters`."""
+    return part("parameterDrop", task, f"{task}_drop", ("parameters",))
+
+
+def token_counter(task: str, field: str, count: Callable[[dict[str, str]], list[int]]) -> gr.HTML:
+    """Tokens of a prompt; the script calls `count` when the typing pauses."""
+    return part("tokenCounter", task, f"{task}_{field}_tokens", server=count, field=field)
+
+
+def examples(task: str, prompts: tuple[str, ...]) -> gr.HTML:
+    """Prompts to begin with. Triggers `pick`."""
+    return part("examples", task, f"{task}_examples", ("pick",), prompts=list(prompts))
+
+
+def gallery() -> gr.HTML:
+    """All that was made, newest first."""
+    return part("gallery", "", "gallery", SEND_EVENTS)

@@ -1,0 +1,120 @@
+"""What the five tabs have in common: a form on the left, the bar and the results on the right."""
+
+from dataclasses import dataclass, field
+
+import gradio as gr
+from gradio.components import Component
+
+from app.errors import StudioError
+from app.request import MAX_PROMPT_BYTES, Request
+from app.studio import Studio
+from app.ui import fields, parts
+
+PROMPTS = ("prompt", "negative_prompt")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Fields under one heading; each row of names is a row of components."""
+
+    title: str
+    rows: tuple[tuple[str, ...], ...]
+    open: bool = True
+
+
+SAMPLING = Group("Sampling", (("checkpoint",), ("sampler", "schedule"), ("steps", "cfg_scale"), ("seed",)))
+BATCH = ("batch_count", "batch_size")
+MORE = Group("More", (("styles",), ("vae",), ("clip_skip", "rng")), open=False)
+
+
+@dataclass(frozen=True)
+class TaskTab:
+    """One of the five tabs: a request class, and how its fields are grouped.
+
+    Attributes:
+        above: names of fields above the groups, below the prompts.
+        examples: prompts that are offered under the prompt.
+    """
+
+    kind: type[Request]
+    title: str
+    groups: tuple[Group, ...]
+    above: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> str:
+        name: str = self.kind.model_fields["task"].default
+        return name
+
+    def drawn(self) -> set[str]:
+        """Names of the fields that the tab shows. The mask is painted in the component of the image."""
+        names = {*PROMPTS, *self.above, *(name for group in self.groups for row in group.rows for name in row)}
+        return names | ({"mask"} if "image" in names else set()) & set(self.kind.model_fields)
+
+
+@dataclass
+class Panel:
+    """The components of one drawn tab, by name."""
+
+    tab: TaskTab
+    parts: dict[str, Component] = field(default_factory=dict)
+    tools: dict[str, gr.Button] = field(default_factory=dict)
+    extras: dict[str, Component] = field(default_factory=dict)
+
+    def draw(self, studio: Studio) -> None:
+        """Draw the tab inside an open `gr.Tab`."""
+        with gr.Row(elem_classes="dr-columns"):
+            with gr.Column(scale=5, min_width=320, elem_classes="dr-form"):
+                self._draw_prompts(studio)
+                for name in self.tab.above:
+                    self._draw_field(name, studio)
+                for group in self.tab.groups:
+                    with gr.Accordion(group.title, open=group.open, elem_id=f"{self.tab.task}_group_{group.title.lower()}", elem_classes="dr-group"):
+                        for row in group.rows:
+                            self._draw_row(row, studio)
+            with gr.Column(scale=6, min_width=320, elem_classes="dr-output"):
+                self._draw_output()
+
+    def _draw_prompts(self, studio: Studio) -> None:
+        task = self.tab.task
+
+        def count(asked: dict[str, str]) -> list[int]:
+            """The one argument that Gradio hands on: {"checkpoint": name, "text": prompt}. Answers [tokens, limit], or [] on errors."""
+            try:
+                return list(studio.count_tokens(str(asked["checkpoint"]), str(asked["text"])[:MAX_PROMPT_BYTES]))
+            except (StudioError, KeyError, TypeError):
+                return []
+
+        for name in PROMPTS:
+            self._draw_field(name, studio)
+            parts.token_counter(task, name, count)
+        if self.tab.examples:
+            self.extras["examples"] = parts.examples(task, self.tab.examples)
+        self.extras["drop"] = parts.parameter_drop(task)
+
+    def _draw_row(self, row: tuple[str, ...], studio: Studio) -> None:
+        task = self.tab.task
+        with gr.Row(elem_classes="dr-row"):
+            for name in row:
+                self._draw_field(name, studio)
+            if "checkpoint" in row:
+                self._draw_tool("refresh", "⟳", f"{task}_refresh")
+            if "height" in row:
+                self._draw_tool("swap", "⇅", f"{task}_swap")
+            if "seed" in row:
+                self._draw_tool("dice", "🎲", f"{task}_dice")
+                self._draw_tool("recycle", "♻️", f"{task}_recycle")
+
+    def _draw_field(self, name: str, studio: Studio) -> None:
+        self.parts[name] = fields.draw(self.tab.kind, name, studio)
+
+    def _draw_tool(self, name: str, face: str, elem_id: str) -> None:
+        self.tools[name] = gr.Button(face, elem_id=elem_id, elem_classes="dr-tool", min_width=44, scale=0)
+
+    def _draw_output(self) -> None:
+        task = self.tab.task
+        with gr.Row(elem_classes="dr-bar"):
+            self.tools["go"] = gr.Button("Generate", variant="primary", elem_id=f"{task}_go", elem_classes="dr-go", scale=4, min_width=120)
+            self.tools["stop"] = gr.Button("Stop", variant="secondary", elem_id=f"{task}_stop", elem_classes="dr-stop", scale=1, min_width=80)
+        self.extras["job"] = parts.job_view(task)

@@ -129,7 +129,7 @@ def workspace(beside: Path | None) -> Path:
 
 def run(studio: Studio, order: Order) -> int:
     """Submit, wait, put the files into their places, say what came of it."""
-    pictures = {name: studio.take_picture(read_file(path)) for name, path in order.files.items()}
+    pictures = {name: take(studio, name, path) for name, path in order.files.items()}
     job = studio.submit(order.request.model_copy(update=pictures), Owner("command line"))
     studio.start()
     view = wait(studio, job.id)
@@ -149,13 +149,21 @@ def run(studio: Studio, order: Order) -> int:
     return 130
 
 
+def take(studio: Studio, name: str, path: Path) -> str:
+    """The id of an input picture. Raises BadPicture, which names the flag and the file."""
+    try:
+        return studio.take_picture(read_file(path))
+    except BadPicture as error:
+        raise BadPicture(f"--{name} {path}: {error.message}", error.hint) from None
+
+
 def read_file(path: Path) -> bytes:
     """The bytes of a picture file; of one that is too large only as many as show that. Raises BadPicture."""
     try:
         with path.expanduser().open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise BadPicture(f"The picture '{path}' cannot be read: {(error.strerror or 'unknown error').lower()}.") from None
+        raise BadPicture(f"The file cannot be read: {(error.strerror or 'unknown error').lower()}.") from None
 
 
 def wait(studio: Studio, job_id: str) -> View:

@@ -9,7 +9,7 @@ from torch import Tensor
 from app.engine.adapters import Lora, network_hash
 from app.engine.checkpoints.find import Shelf
 from app.engine.denoise import Denoiser, Start, denoise
-from app.engine.families.sd1 import Sd1Model
+from app.engine.families.sd1 import Conditioning, Sd1Model
 from app.engine.noise import Stream
 from app.engine.prompt.grammar import Network, extract_networks
 from app.engine.samplers import SAMPLERS, resolve_sampler
@@ -37,6 +37,7 @@ class Brush:
         self.native = model.file.native
         self._shelf, self._extensions, self._report = shelf, extensions, report
         self._facts: dict[str, str] = {}
+        self._told: tuple[object, Conditioning] | None = None
         self._row = SAMPLERS[resolve_sampler(request.sampler)[0]]
         self._schedule = _schedule_of(request)
 
@@ -95,9 +96,8 @@ class Brush:
         self._check(latents, "at the end")
         return latents
 
-    def decode(self, latents: Tensor, *, number: int = 1) -> list[np.ndarray]:
+    def decode(self, latents: Tensor) -> list[np.ndarray]:
         """(b,4,h,w) latents -> b pictures, uint8 (8h,8w,3). The latents are kept through every retry."""
-        self.progress("decoding", number=number)
         self.model.placement.begin(latents.shape[3] * 8, latents.shape[2] * 8, latents.shape[0])
         pictures = []
         for row in range(latents.shape[0]):
@@ -110,16 +110,23 @@ class Brush:
         text, networks = extract_networks(prompt)
         negative, _ = extract_networks(negative)
         embeddings = self._shelf.embeddings()
-        self.model.begin(self._loras(networks), embeddings)
+        if self.model.begin(self._loras(networks), embeddings):
+            self._told = None
         self._facts |= self._embedding_facts(f"{text} {negative}")
         scale = self.request.cfg_scale
-        guided = self.model.denoiser(self.model.encode_prompt(text, None if scale == 1 else negative, self.request.clip_skip), scale)
+        guided = self.model.denoiser(self._conditioning(text, None if scale == 1 else negative), scale)
         single = guided
         for changed in self._extensions.call("around_model", model=single, request=self.request):
             single = changed
         if single is guided or self.model.plan.batched:
             return single
         return lambda x, sigma: torch.cat([single(x[i : i + 1], sigma) for i in range(x.shape[0])])
+
+    def _conditioning(self, text: str, negative: str | None) -> Conditioning:
+        """The prompts encoded; the last ones are remembered, since every batch of a job asks for the same."""
+        if self._told is None or self._told[0] != (text, negative):
+            self._told = ((text, negative), self.model.encode_prompt(text, negative, self.request.clip_skip))
+        return self._told[1]
 
     def _loras(self, networks: Sequence[Network]) -> list[Lora]:
         """The LoRAs that a prompt names. Raises UnknownName."""

@@ -26,7 +26,7 @@ class Placement:
         self.networks, self.plan = dict(networks), plan
         self.rung = 0
         self.offload = plan.offload
-        self.vae_device = plan.vae_device
+        self.vae_device, self.vae_dtype = plan.vae_device, plan.vae_dtype
         self.hooks: dict[str, Sequential] = {}
 
     def begin(self, width: int, height: int, pictures: int) -> None:
@@ -43,8 +43,14 @@ class Placement:
         if self.rung:
             self.release()
         self.rung, self.offload, self.vae_device = 0, self.plan.offload, self.plan.vae_device
+        self._convert(self.vae_dtype)
         self._slice(False)
         self._tile(False)
+
+    def set_vae_dtype(self, dtype: torch.dtype) -> None:
+        """From now on the VAE computes in this precision, in the jobs to come too."""
+        self.vae_dtype = dtype
+        self._convert(dtype)
 
     def device_of(self, name: str) -> torch.device:
         return self.vae_device if name == "vae" else self.plan.device
@@ -52,22 +58,21 @@ class Placement:
     def use(self, name: str) -> nn.Module:
         """The network, ready on its device; with offload the others leave it first."""
         device = self.device_of(name)
+        if self.offload != "none":
+            for other in self.networks:
+                if other != name:
+                    self._home(other)
+        if self.offload == "sequential" and device != CPU:
+            if name not in self.hooks:
+                self.hooks[name] = Sequential(self.networks[name], device)
+            return self.networks[name]
         with torch.inference_mode(False):
-            if self.offload != "none":
-                for other in self.networks:
-                    if other != name:
-                        self._home(other)
-            if self.offload == "sequential" and device != CPU:
-                if name not in self.hooks:
-                    self.hooks[name] = Sequential(self.networks[name], device)
-                return self.networks[name]
             return self.networks[name].to(device)
 
     def release(self) -> None:
         """All networks back to the CPU."""
-        with torch.inference_mode(False):
-            for name in self.networks:
-                self._home(name)
+        for name in self.networks:
+            self._home(name)
         self._empty()
 
     def guarded(self, work: Callable[[], T], doing: str) -> T:
@@ -105,11 +110,18 @@ class Placement:
                 self.release()
             case "VAE on the CPU":
                 self.vae_device = CPU
-                self.networks["vae"].to(torch.float32)
+                self._convert(torch.float32)
                 self.release()
         self.rung += 1
         self._empty()
         return True
+
+    def _convert(self, dtype: torch.dtype) -> None:
+        vae = self.networks["vae"]
+        if vae.dtype != dtype:
+            self._home("vae")
+            with torch.inference_mode(False):
+                nn.Module.to(vae, dtype)  # diffusers' own `to` warns of layers that it would keep in float32; there are none
 
     def _slice(self, on: bool) -> None:
         set_attention(self.networks["unet"], "sliced" if on else self.plan.attention)
@@ -122,7 +134,8 @@ class Placement:
     def _home(self, name: str) -> None:
         if hooks := self.hooks.pop(name, None):
             hooks.remove()
-        self.networks[name].to(CPU)
+        with torch.inference_mode(False):
+            self.networks[name].to(CPU)
 
     def _empty(self) -> None:
         gc.collect()

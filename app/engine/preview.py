@@ -41,9 +41,9 @@ class Preview:
         """
         generator = torch.Generator().manual_seed(0)
         inputs, targets = [], []
-        for blur in (1, 2, 3, 4):
-            coarse = torch.randn(1, 4, 24 // blur, 24 // blur, generator=generator)
-            latents = F.interpolate(coarse, size=(24, 24), mode="bilinear", align_corners=False) * (0.7 + 0.3 * blur)
+        for blur in (1, 2, 4):
+            coarse = torch.randn(1, 4, 12 // blur, 12 // blur, generator=generator)
+            latents = F.interpolate(coarse, size=(12, 12), mode="bilinear", align_corners=False) * (0.7 + 0.3 * blur)
             inputs.append(_neighbourhoods(latents))
             targets.append(F.pixel_unshuffle(decode(latents).float().cpu(), 8).flatten(2)[0].T)
         x, y = torch.cat(inputs).double(), torch.cat(targets).double()

@@ -66,13 +66,20 @@ class Sd1Model:
         """RAM that the weights take."""
         return sum(tensor.nbytes for network in self.placement.networks.values() for tensor in network.state_dict().values())
 
-    def begin(self, loras: Sequence[Lora], embeddings: Sequence[ModelFile]) -> None:
-        """Before prompts are encoded: which LoRAs act and which textual inversions exist. Raises BadCheckpoint."""
+    def begin(self, loras: Sequence[Lora], embeddings: Sequence[ModelFile]) -> bool:
+        """Before prompts are encoded: which LoRAs act and which textual inversions exist.
+
+        Returns:
+            Whether weights changed, so that what was encoded before is void.
+
+        Raises:
+            BadCheckpoint: a LoRA cannot be used.
+        """
         self.embeddings = embeddings
-        if self.adapters.wants(loras):
-            if self.placement.offload == "sequential":
-                self.placement.release()
-            self.adapters.apply(loras)
+        if not self.adapters.wants(loras):
+            return False
+        self.adapters.apply(loras)
+        return True
 
     def encode_prompt(self, positive: str, negative: str | None, clip_skip: int) -> Conditioning:
         """Both prompts as the UNet reads them, of equal length: the shorter is filled with the empty prompt, as A1111 does.
@@ -164,8 +171,7 @@ class Sd1Model:
         doing = f"the VAE at {given.shape[3] * side}x{given.shape[2] * side}"
         answer = self.placement.guarded(work, doing)
         if not torch.isfinite(answer).all() and self._networks.vae.dtype != torch.float32:
-            with torch.inference_mode(False):
-                self._networks.vae.to(torch.float32)
+            self.placement.set_vae_dtype(torch.float32)
             answer = self.placement.guarded(work, doing)
             self.facts["VAE precision"] = "fp32"
         if not torch.isfinite(answer).all():

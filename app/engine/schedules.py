@@ -103,8 +103,13 @@ def sgm_uniform(steps: int, table: TrainingTable) -> list[float]:
 
 
 def linear(steps: int, table: TrainingTable) -> list[float]:
-    """Evenly spaced in sigma."""
-    return [float(sigma) for sigma in np.linspace(table.sigma_max, table.sigma_min, steps)]
+    """The levels of the linear noise schedule (Ho et al. 2020) in continuous time: Song et al. 2021, equation 33, beta 0.1 to 20.
+
+    sigma(t)^2 = exp(rise t^2 / 2 + start t) - 1, evenly spaced in t between the table's ends.
+    """
+    start, rise = 0.1, 19.9
+    late, early = ((math.sqrt(start**2 + 2 * rise * math.log1p(end**2)) - start) / rise for end in (table.sigma_max, table.sigma_min))
+    return [math.sqrt(math.expm1(rise * t * t / 2 + start * t)) for t in np.linspace(late, early, steps)]
 
 
 def cosine(steps: int, table: TrainingTable) -> list[float]:

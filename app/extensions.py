@@ -38,7 +38,7 @@ class Hooks:
         """At start: add `SamplerRow`s to the table of samplers (`app.engine.samplers`), by the name that people pick."""
 
     def register_families(self, families: dict[str, Any]) -> None:
-        """When the engine starts: add rows to the table of checkpoint families (`app.engine.families`)."""
+        """At start: add rows to the table of checkpoint families (`app.engine.families`), by the name in `ModelFile.family`."""
 
     def register_styles(self, styles: Any) -> None:
         """At start: add named pieces of prompt with `styles.add(name, prompt, negative_prompt)`."""
@@ -51,14 +51,15 @@ class Hooks:
         return None
 
     def around_model(self, model: Denoiser, request: AnyRequest) -> Denoiser | None:
-        """Before each picture is sampled: return a denoiser to use instead of `model` (it may call `model`), or None.
+        """Before sampling: return a denoiser to use instead of `model` (it may call `model`), or None.
 
-        `model(x, sigma)` takes float32 latents (1, 4, h, w) and returns the guided estimate of the clean latents.
+        `model(x, sigma)` takes float32 latents (b, 4, h, w), x = clean + sigma * noise, and returns the guided estimate of
+        the clean latents, of the same shape. Treat the b pictures apart, so that a batch equals single pictures.
         """
         return None
 
     def on_step(self, step: int, steps: int, sigma: float, denoised: Any, request: AnyRequest) -> None:
-        """After each sampling step (1-based): look at the estimate of the clean latents, float32 (1, 4, h, w)."""
+        """After each sampling step (1-based): look at the estimate of the clean latents, float32 (b, 4, h, w)."""
 
     def change_image(self, image: Image.Image, request: AnyRequest) -> Image.Image | None:
         """Before a picture is saved: return a changed RGB picture, or None. The pictures of a zoom keep their size."""

@@ -14,6 +14,7 @@ from PIL import Image
 from app import decode, video, zoom_frames
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
+from app.engine.families import FAMILIES
 from app.engine.prompt import grammar
 from app.engine.samplers import SAMPLERS, resolve_sampler
 from app.engine.schedules import SCHEDULES, resolve_schedule
@@ -75,6 +76,8 @@ class Studio:
             pass
         for _ in self.extensions.call("register_samplers", samplers=SAMPLERS):
             pass
+        for _ in self.extensions.call("register_families", families=FAMILIES):
+            pass
         self.shelf = Shelf(settings)
         self.library = Library(settings.outputs_dir)
         self.jobs = JobQueue(jobs_folder or settings.outputs_dir / ".darkroom" / "jobs")
@@ -106,9 +109,8 @@ class Studio:
         sampler, schedule = resolve_sampler(request.sampler)
         schedule = schedule if schedule and request.schedule.lower() == "automatic" else resolve_schedule(request.schedule)
         vae = usable(find(self.shelf.vaes(), "VAE", request.vae)).name if request.vae else ""
-        for name in grammar.lora_names(request.prompt):
-            usable(find(self.shelf.loras(), "LoRA", name))
-        self.styles.apply(request)
+        for network in grammar.extract_networks(self.styles.apply(request).prompt)[1]:
+            usable(find(self.shelf.loras(), "LoRA", network.name))
         for asset in request.picture_fields().values():
             self.library.assets.get(asset)
         known = {"checkpoint": checkpoint.name, "sampler": sampler, "schedule": schedule, "vae": vae}

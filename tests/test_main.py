@@ -70,6 +70,11 @@ def photo(tmp_path: Path) -> str:
     return "photo.png"
 
 
+def grey(path: str) -> int:
+    with Image.open(path) as image:
+        return image.getpixel((0, 0))[0]
+
+
 def leftovers(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if path.name.startswith((".", "outputs"))]
 
@@ -81,13 +86,13 @@ def test_a_picture_lands_where_it_was_asked_for_and_nothing_else_is_left(cli, tm
     assert painter.asked.model_dump(include={"prompt", "seed", "steps", "cfg_scale", "width", "height", "checkpoint"}) == {
         "prompt": "cat", "seed": 7, "steps": 3, "cfg_scale": 2.5, "width": 64, "height": 72, "checkpoint": "tiny",
     }  # fmt: skip
-    assert Image.open("out.png").getpixel((0, 0)) == (10, 10, 10)
+    assert grey("out.png") == 10
     assert leftovers(tmp_path) == []
 
 
 def test_several_pictures_are_numbered(cli, tmp_path: Path) -> None:
     assert cli("txt2img", "--batch-count", "2", "--batch-size", "2", "-o", "out.png")[0] == 0
-    assert [Image.open(name).getpixel((0, 0))[0] for name in ("out.png", "out-2.png", "out-3.png", "out-4.png")] == [10, 50, 90, 130]
+    assert [grey(name) for name in ("out.png", "out-2.png", "out-3.png", "out-4.png")] == [10, 50, 90, 130]
 
 
 def test_without_o_pictures_go_to_the_outputs_folder_whose_journal_stays_alone(cli, tmp_path: Path) -> None:
@@ -110,7 +115,8 @@ def test_a_zoom_is_a_video_and_its_keys_on_request(cli, tmp_path: Path, painter:
     status, out, _ = cli("zoom", "--keys", "2", "--seconds", "0.5", "--fps", "4", "-o", "z.webp", "--save-keys", "keys")
     assert status == 0
     assert painter.asked.video_format == "webp"
-    assert Image.open("z.webp").n_frames >= 2
+    with Image.open("z.webp") as video:
+        assert video.n_frames >= 2
     assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == ["key-01.png", "key-02.png"]
     assert sorted(Path(line).name for line in out.splitlines()) == ["key-01.png", "key-02.png", "z.webp"]
     assert leftovers(tmp_path) == []
@@ -207,7 +213,7 @@ def test_work_that_fails_is_one_sentence_and_exit_1(cli, tmp_path: Path) -> None
 def test_ctrl_c_keeps_what_is_finished(cli, tmp_path: Path) -> None:
     status, out, err = cli("txt2img", "--prompt", "stop me", "--batch-count", "3", "-o", "out.png")
     assert (status, out, err) == (130, f"{tmp_path / 'out.png'}\n", "Stopped; 1 of 3 pictures are kept.\n")
-    assert Image.open("out.png").size == (64, 64) and leftovers(tmp_path) == []
+    assert grey("out.png") == 10 and leftovers(tmp_path) == []
 
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["txt2img", "--help"], ["zoom", "--help"], ["--version"]])

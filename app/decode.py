@@ -12,6 +12,10 @@ from PIL import Image, ImageOps
 
 from app.errors import BadPicture
 
+TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+"""What Pillow raises on opening more pixels than `harden` allows."""
+UNREADABLE = (OSError, SyntaxError, ValueError, *TOO_LARGE)
+"""What opening one of our own files may raise when it was damaged or replaced."""
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_BYTES = 20 * 2**20
 MAX_SIDE = 8192
@@ -48,15 +52,12 @@ def decode(data: bytes) -> Image.Image:
     if len(data) > MAX_BYTES:
         raise BadPicture(f"The picture file has {len(data) / 2**20:.1f} MB, but at most {MAX_BYTES >> 20} MB are read.")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Image.open warns of odd but harmless EXIF; sizes are checked below
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                check_size(*image.size)
-                return normal(image)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            check_size(*image.size)
+            return normal(image)
     except BadPicture:
         raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+    except TOO_LARGE:
         check_size(*png_size(data))
         raise BadPicture(f"The picture is too large; {_limit()}.") from None
     except MemoryError:

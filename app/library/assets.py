@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from app.decode import UNREADABLE
 from app.errors import BadPicture, NotFound
 from app.library import save
 from app.request import PICTURE_ID
@@ -46,7 +47,7 @@ class Assets:
                 picture = image.copy()
         except FileNotFoundError:
             raise NotFound(f"There is no picture with the id '{asset[:12]}...'.", "Hand it in again.") from None
-        except (OSError, SyntaxError, ValueError):
+        except UNREADABLE:
             raise NotFound(f"The picture with the id '{asset[:12]}...' is damaged on the disk.", "Hand it in again.") from None
         picture.info.clear()
         return picture

@@ -14,7 +14,7 @@ from threading import RLock
 from PIL import Image
 
 from app import __version__, infotext
-from app.decode import FORMATS
+from app.decode import FORMATS, MAX_PIXELS, UNREADABLE
 from app.errors import BadSettings, DiskTrouble, NotFound
 from app.library import save
 from app.library.assets import Assets
@@ -85,7 +85,10 @@ class Library:
         width, height = picture.image.size
         saved = self._draft(request, job_id, owner, "image", (width, height), text)
         data = save.png_bytes(picture.image, text, chunk(saved, picture.index))
-        return self._keep(Unsaved(saved, data, picture.seed))
+        saved = self._keep(Unsaved(saved, data, picture.seed))
+        if width * height > MAX_PIXELS:  # Pillow will refuse to open it for a thumbnail
+            self._store_thumb(saved.id, picture.image)
+        return saved
 
     def save_video(
         self, write: Callable[[Path], None], request: AnyRequest, job_id: str, owner: str, *, suffix: str = "", poster: Image.Image | None = None
@@ -235,7 +238,7 @@ class Library:
             with Image.open(poster if poster.is_file() else saved.path, formats=FORMATS) as image:
                 image.draft("RGB", (side * 2, side * 2))
                 small = image.convert("RGB")
-        except (OSError, SyntaxError, ValueError):
+        except UNREADABLE:
             raise NotFound("There is no thumbnail of this file.") from None
         return self._store_thumb(saved.id, small, side)
 
@@ -290,5 +293,5 @@ def video_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path, formats=FORMATS) as image:
             return image.size
-    except (OSError, SyntaxError, ValueError):
+    except UNREADABLE:
         return 0, 0

@@ -10,6 +10,7 @@ from PIL import Image
 from app.decode import FORMATS
 
 MAX_TEXT = 64 * 1024
+MAX_CHUNK = 256 * 1024
 USER_COMMENT = 0x9286
 EXIF_IFD = 0x8769
 CHUNK = "darkroom"
@@ -23,7 +24,7 @@ def read(source: Path | str | bytes | Image.Image) -> tuple[dict[str, Any] | Non
 
     Returns:
         (fields of the request as they were asked for, or None when the picture is not ours; A1111's text, or "").
-        Unreadable files and texts over 64 KiB give (None, "").
+        Unreadable files and texts that are too long give (None, "").
     """
     chunk, infotext = embedded(source)
     request = chunk.get("request")
@@ -64,7 +65,7 @@ def chunk_of(text: str) -> dict[str, Any]:
 
 
 def texts_of(image: Image.Image) -> dict[str, str]:
-    """The text chunks "darkroom" and "parameters", each at most 64 KiB; JPEG and WebP keep the latter as EXIF UserComment.
+    """The text chunks "darkroom" (at most 256 KiB) and "parameters" (at most 64 KiB); JPEG and WebP keep the latter as EXIF UserComment.
 
     PNG text may stand behind the pixels: then the picture is decoded.
     """
@@ -75,7 +76,7 @@ def texts_of(image: Image.Image) -> dict[str, str]:
     texts = {key: str(info[key]) for key in (CHUNK, "parameters") if isinstance(info.get(key), str)}
     if "parameters" not in texts and (comment := user_comment(image)):
         texts["parameters"] = comment
-    return {key: text for key, text in texts.items() if len(text) <= MAX_TEXT}
+    return {key: text for key, text in texts.items() if len(text) <= (MAX_CHUNK if key == CHUNK else MAX_TEXT)}
 
 
 def user_comment(image: Image.Image) -> str:

@@ -142,7 +142,11 @@ def publish(part: Path, final: Path) -> None:
     else:
         os.unlink(part)
     _writing.discard(part.name)
-    sync_folder(final.parent)
+    try:
+        sync_folder(final.parent)
+    except OSError:
+        remove(final)
+        raise
 
 
 def replace(part: Path, final: Path) -> None:

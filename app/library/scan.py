@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from app.decode import FORMATS
+from app.decode import FORMATS, UNREADABLE, png_size
 from app.library import save
 from app.library.index import Saved
 from app.library.read import chunk_of, embedded
@@ -39,7 +39,7 @@ def row_of(path: Path, task: str, kind: str) -> Saved | None:
     try:
         created = path.stat().st_mtime
         width, height = (0, 0) if path.suffix == ".mp4" else size_of(path)
-    except (OSError, SyntaxError, ValueError):
+    except UNREADABLE:
         return None
     facts, infotext = embedded(path) if kind == "image" else beside(path)
     if path.suffix == ".mp4" and isinstance(facts.get("size"), list):
@@ -51,7 +51,13 @@ def row_of(path: Path, task: str, kind: str) -> Saved | None:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Width and height from the file's header."""
+    """Width and height from the file's header. Raises one of UNREADABLE."""
+    if path.suffix == ".png":
+        with path.open("rb") as file:
+            size = png_size(file.read(24))
+        if not all(size):
+            raise ValueError("not a PNG")
+        return size
     with Image.open(path, formats=FORMATS) as image:
         return image.size
 

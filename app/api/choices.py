@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from app.api.parts import FRESH, House
 from app.engine.checkpoints.header import ModelFile
 
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
 router = APIRouter(tags=["lists"])
 
 
@@ -49,7 +51,8 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready"}, headers=FRESH)
 
 
-@router.api_route("/v1/{rest:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
-async def nothing(rest: str) -> JSONResponse:
+@router.api_route("/v1", methods=METHODS, include_in_schema=False)
+@router.api_route("/v1/{rest:path}", methods=METHODS, include_in_schema=False)
+async def nothing(rest: str = "") -> JSONResponse:
     """Addresses under /v1 that do not exist are answered here, not by the page."""
     raise HTTPException(404)

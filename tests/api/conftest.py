@@ -1,12 +1,14 @@
 """One server for all tests of the HTTP side: the real application and studio, with an engine that only paints colours."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from PIL import Image
 
 from app.api.address import listen
@@ -74,17 +76,20 @@ class House:
     painter: Painter
     door: Door
     url: str
+    app: FastAPI
+    clients: list[httpx.Client] = field(default_factory=list)
 
     def browser(self) -> httpx.Client:
         """A client with a cookie of its own, as a page that was opened."""
-        client = httpx.Client(base_url=self.url, timeout=30, headers={"Sec-Fetch-Site": "same-origin", "Origin": self.url})
+        client = self.script(**{"Sec-Fetch-Site": "same-origin", "Origin": self.url})
         assert client.get("/", headers={"Accept": "text/html"}).status_code == 200
         assert client.cookies.get("darkroom_owner")
         return client
 
-    def script(self) -> httpx.Client:
+    def script(self, **headers: str) -> httpx.Client:
         """A client without a cookie."""
-        return httpx.Client(base_url=self.url, timeout=30)
+        self.clients.append(httpx.Client(base_url=self.url, timeout=30, headers=headers))
+        return self.clients[-1]
 
 
 def make_studio(folder: Path) -> tuple[Studio, Painter]:
@@ -96,22 +101,25 @@ def make_studio(folder: Path) -> tuple[Studio, Painter]:
 
 
 def free_port() -> int:
-    with listen_anywhere() as probe:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
-def listen_anywhere():
-    import socket
-
-    return socket.create_server(("127.0.0.1", 0))
-
-
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     studio, painter = make_studio(tmp_path_factory.mktemp("house"))
     share = Share(Door(studio.settings), studio.settings.port)
-    with running(lambda: make_app(studio, share), share, studio):
-        yield House(studio, painter, share.door, f"http://127.0.0.1:{studio.settings.port}")
+    with running(lambda: make_app(studio, share), share, studio) as server:
+        yield House(studio, painter, share.door, f"http://127.0.0.1:{studio.settings.port}", server.opening.app)
+
+
+@pytest.fixture
+def house(served: House) -> Iterator[House]:
+    """The running server, with clients that are closed when the test is over."""
+    mine = replace(served, clients=[])
+    yield mine
+    for client in mine.clients:
+        client.close()
 
 
 class running:
@@ -121,7 +129,7 @@ class running:
         self.opened, self.studio = threading.Event(), studio
         self.server = Server(build, self.on_open, share)
         listener = listen("127.0.0.1", studio.settings.port)
-        self.thread = threading.Thread(target=self.run, args=([listener],))
+        self.thread = threading.Thread(target=self.run, args=([listener],), daemon=True)
 
     def on_open(self) -> None:
         self.studio.start()
@@ -148,7 +156,22 @@ class running:
 
 @pytest.fixture
 def slow(house: House) -> Iterator[Painter]:
-    """Jobs whose prompt begins with "slow" stand still until the test lets them go; at its end all do."""
+    """Jobs whose prompt begins with "slow" stand still until the test lets them go; at its end all jobs are stopped."""
     house.painter.go.clear()
     yield house.painter
+    for view in house.studio.jobs.list(None, 200):
+        if not view.job.over:
+            stop(house.studio, view.job.id)
     house.painter.go.set()
+
+
+def stop(studio: Studio, job_id: str) -> None:
+    """Cancel a job and wait for its end."""
+    changed = threading.Event()
+    unsubscribe = studio.jobs.subscribe(job_id, None, changed.set)
+    view = studio.jobs.cancel(job_id, None)
+    while not view.job.over:
+        assert changed.wait(20)
+        changed.clear()
+        view = studio.jobs.get(job_id, None)
+    unsubscribe()

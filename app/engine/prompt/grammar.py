@@ -133,7 +133,10 @@ def _weighted(text: str, capped: bool) -> list[tuple[Piece, bool]]:
             outer.closed, outer = time, outer.outer
         else:
             literal = token[1:] if token[0] == "\\" else token
-            found += [(part, is_break, outer, square) for part, is_break in _split_breaks(literal)]
+            if "BREAK" in literal:
+                found += [(part, is_break, outer, square) for part, is_break in _split_breaks(literal)]
+            else:
+                found.append((literal, False, outer, square))
     for bracket in opened:
         bracket.total = bracket.factor * (bracket.outer.total if bracket.outer else 1.0)
     return [(Piece(part, _weight(-1.0 if is_break else 1.0, *around)), is_break) for part, is_break, *around in found]
@@ -150,8 +153,6 @@ def _number(text: str) -> float | None:
 
 def _split_breaks(text: str) -> list[tuple[str, bool]]:
     """`text` cut at the word BREAK, without the white space around it."""
-    if "BREAK" not in text:
-        return [(text, False)]
     parts = _BREAK.split(text)
     if len(parts) == 1:
         return [(text, False)]

@@ -36,10 +36,11 @@ def read_weights(path: Path, dtype: torch.dtype, wanted: Callable[[str], bool] =
                 if entry.dtype not in DTYPES:
                     raise BadCheckpoint(f"'{path.name}' holds '{name}' as {entry.dtype}, which Darkroom does not read.")
                 file.seek(entry.begin)
-                raw = bytearray(entry.end - entry.begin)
-                if _fill(file.readinto, raw) != len(raw):
+                raw = torch.empty(entry.end - entry.begin, dtype=torch.uint8)  # aligned: arithmetic may differ in the last bit on odd addresses
+                if _fill(file.readinto, memoryview(raw.numpy())) != len(raw):
                     raise BadCheckpoint(f"'{path.name}' became shorter while it was read.", "Wait until it is copied, then try again.")
-                found[name] = _finite(_tensor(raw, DTYPES[entry.dtype], entry.shape, dtype), name, path)
+                stored = raw.view(DTYPES[entry.dtype]).reshape(entry.shape)
+                found[name] = _finite(stored.to(dtype) if stored.is_floating_point() else stored, name, path)
     except OSError as error:
         raise BadCheckpoint(f"'{path.name}' cannot be read: {error.strerror or error}.") from None
     return found
@@ -53,19 +54,12 @@ def read_all(paths: Iterable[Path], dtype: torch.dtype) -> dict[str, Tensor]:
     return found
 
 
-def _fill(readinto: Callable[[memoryview], int | None], raw: bytearray) -> int:
-    """Reads until `raw` is full or the file ends: one read returns at most 2 GB on Linux."""
-    view, done = memoryview(raw), 0
-    while done < len(raw) and (count := readinto(view[done:])):
+def _fill(readinto: Callable[[memoryview], int | None], view: memoryview) -> int:
+    """Reads until `view` is full or the file ends: one read returns at most 2 GB on Linux."""
+    done = 0
+    while done < len(view) and (count := readinto(view[done:])):
         done += count
     return done
-
-
-def _tensor(raw: bytearray, stored: torch.dtype, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    if not raw:
-        return torch.empty(shape, dtype=dtype if stored.is_floating_point else stored)
-    tensor = torch.frombuffer(raw, dtype=stored).reshape(shape)
-    return tensor.to(dtype) if stored.is_floating_point else tensor
 
 
 def _finite(tensor: Tensor, name: str, path: Path) -> Tensor:

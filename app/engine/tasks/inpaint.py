@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from app.canvas.blend import pasted, prove_kept
 from app.canvas.check import check_size
 from app.canvas.fill import filled
 from app.canvas.fit import GRID, Pixels, as_rgb, fit, inner_box, padded, resized, rounded_up
-from app.canvas.mask import Box, Mask, blurred, cells, crop, read_mask, region
+from app.canvas.mask import Box, Mask, blurred, cells, crop, read_mask, region, touched
 from app.engine.denoise import Start
 from app.engine.tasks.batches import CHANNELS, batches, decoded, encode_fitted, first_noise, picture
 from app.request import Inpaint
@@ -30,7 +32,8 @@ class Work:
     Attributes:
         base: the picture that the result is pasted into.
         soft: the blurred mask, of the base's size.
-        pixels, mask: the part that the model works on and what it paints there, still at the base's resolution.
+        pixels: the part that the model works on, not yet at the size at which it works.
+        mask, paint: of the same size: what was masked, and what the model paints (that and its soft edge).
         box: where that part lies in the base.
         width, height: at which the model works, multiples of 8.
     """
@@ -39,6 +42,7 @@ class Work:
     soft: Mask
     pixels: Pixels
     mask: Mask
+    paint: NDArray[np.bool_]
     box: Box
     width: int
     height: int
@@ -67,35 +71,35 @@ def inpaint(request: Inpaint, inputs: Mapping[str, Image.Image], brush: "Brush")
 def _whole(request: Inpaint, pixels: Pixels, mask: Mask) -> Work:
     """The whole picture at width x height; at its own size, with a repeated edge up to a multiple of 8, where both are open."""
     if request.width is None and request.height is None:
-        work_pixels, work_mask = padded(pixels), padded(mask)
+        soft, work_pixels, work_mask = blurred(mask, request.mask_blur), padded(pixels), padded(mask)
         height, width = work_mask.shape
-        return Work(pixels, blurred(mask, request.mask_blur), work_pixels, work_mask, (0, 0, width, height), width, height)
+        return Work(pixels, soft, work_pixels, work_mask, touched(work_mask, padded(soft)), (0, 0, width, height), width, height)
     width, height = request.width or rounded_up(pixels.shape[1]), request.height or rounded_up(pixels.shape[0])
     base, fitted = fit(pixels, width, height, request.resize_mode), fit(mask, width, height, request.resize_mode)
+    soft = blurred(fitted, request.mask_blur)
     upscaled = request.resize_mode == "Just resize (latent upscale)"
-    return Work(base, blurred(fitted, request.mask_blur), pixels if upscaled else base, mask if upscaled else fitted, (0, 0, width, height), width, height)
+    return Work(base, soft, pixels if upscaled else base, mask if upscaled else fitted, touched(fitted, soft), (0, 0, width, height), width, height)
 
 
 def _only_masked(request: Inpaint, pixels: Pixels, mask: Mask, native: int) -> Work:
     """The masked part with its padding, worked on at width x height; where these are open, at about the checkpoint's native size."""
     soft = blurred(mask, request.mask_blur)
     soft = soft if soft.any() else mask
-    left, top, right, bottom = region(soft, request.mask_padding, 1.0)
+    left, top, right, bottom = region(soft, request.mask_padding)
     aspect = min(2.0, max(0.5, (right - left) / (bottom - top)))
     width = request.width or max(GRID, round(native * math.sqrt(aspect) / GRID) * GRID)
     height = request.height or max(GRID, round(native / math.sqrt(aspect) / GRID) * GRID)
     box = region(soft, request.mask_padding, width / height)
-    return Work(pixels, soft, crop(pixels, box), crop(mask, box), box, width, height)
+    return Work(pixels, soft, crop(pixels, box), crop(mask, box), touched(crop(mask, box), crop(soft, box)), box, width, height)
 
 
 def _encoded(request: Inpaint, work: Work, brush: "Brush") -> tuple[Tensor, Tensor]:
-    """Latents of the picture, and the latent mask: every cell with a pixel that is at least half painted."""
-    painted = work.mask >= 128
-    pixels = filled(work.pixels, ~painted, "pyramid") if request.masked_content == "fill" else work.pixels
+    """Latents of the picture, and the latent mask: every cell with a pixel that is painted."""
+    pixels = filled(work.pixels, work.mask < 128, "pyramid") if request.masked_content == "fill" else work.pixels
     mode = "Resize and fill" if request.inpaint_area == "Only masked" else request.resize_mode
     source = encode_fitted(brush, pixels, work.width, work.height, mode)
-    fitted = fit(painted.astype("uint8") * 255, work.width, work.height, mode) if painted.shape != (work.height, work.width) else painted * 255
-    return source, torch.from_numpy(cells(fitted >= 64))[None, None]
+    paint = fit(work.paint.astype(np.uint8) * 255, work.width, work.height, mode)
+    return source, torch.from_numpy(cells(paint >= 64))[None, None]
 
 
 def _init(request: Inpaint, noise: Tensor) -> Tensor | None:

@@ -1,0 +1,285 @@
+import os
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from app.engine.checkpoints.find import Shelf
+from app.engine.engine import Engine
+from app.errors import BadCheckpoint, BadNumbers, Cancelled, OutOfMemory, UnknownName
+from app.request import Img2Img, Txt2Img
+from tests import tiny
+
+STEPS = 3
+
+
+class Hooks:
+    """A stand-in for the extensions: functions by hook name."""
+
+    def __init__(self, **functions):
+        self.functions = functions
+
+    def call(self, hook_name, **given):
+        if hook_name in self.functions and (answer := self.functions[hook_name](**given)) is not None:
+            yield answer
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engine")
+    made = tiny.parts(0)
+    tiny.write_folder(folder / "a", made)
+    tiny.make_folder(folder / "b", seed=7)
+    tiny.write_lora(folder / "Lora" / "style.safetensors", made) if (folder / "Lora").mkdir() is None else None
+    tiny.write_embedding(folder / "stickers.safetensors")
+    save_file(tiny.parts(3).vae.state_dict(), folder / "other vae.safetensors")
+    return folder
+
+
+@pytest.fixture
+def make(models, settings):
+    def engine(**hooks):
+        dirs = (models,)
+        here = replace(settings, checkpoint_dirs=dirs, lora_dirs=dirs, vae_dirs=dirs, embedding_dirs=dirs)
+        return Engine(here, Shelf(here), Hooks(**hooks))
+
+    return engine
+
+
+def request(**changes):
+    return Txt2Img(**{"prompt": "a cat in the house", "negative_prompt": "night", "seed": 5, "steps": STEPS, "checkpoint": "a"} | changes)
+
+
+def paint(engine, asked, report=lambda progress: None):
+    return [np.asarray(picture.image) for picture in engine.run(asked, {}, report)]
+
+
+def test_pictures_of_a_batch_are_the_single_pictures_bit_for_bit(make):
+    engine = make()
+    batch = paint(engine, request(batch_size=2, batch_count=2, sampler="Euler a"))
+    singles = [paint(engine, request(seed=5 + i, sampler="Euler a"))[0] for i in range(4)]
+    assert all(np.array_equal(one, other) for one, other in zip(batch, singles, strict=True))
+    assert not np.array_equal(batch[0], batch[1]) and batch[0].shape == (64, 64, 3)
+
+
+def test_each_request_gets_its_own_checkpoint(make):
+    engine = make()
+    first, other, again = (paint(engine, request(checkpoint=name))[0] for name in "aba")
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert np.array_equal(paint(make(), request())[0], first)
+
+
+def test_facts_and_progress(make):
+    reports = []
+    engine = make()
+    pictures = list(engine.run(request(batch_size=2), {}, reports.append))
+    assert [picture.seed for picture in pictures] == [5, 6]
+    assert pictures[0].facts["Model"] == "a" and re.fullmatch("[0-9a-f]{10}", pictures[0].facts["Model hash"])
+    phases = [report.phase for report in reports]
+    assert phases[:3] == ["loading", "encoding", "sampling"] and phases[-1] == "decoding"
+    steps = [(report.step, report.steps) for report in reports if report.phase == "sampling"]
+    assert steps == [(i, STEPS) for i in range(STEPS + 1)]
+    preview = next(report.preview for report in reversed(reports) if report.preview)()
+    assert preview.mode == "RGB" and preview.size == (128, 64)
+
+
+def test_cfg_1_asks_the_model_once_for_one(make):
+    engine = make()
+    model = engine.acquire("a")
+    sizes = []
+    handle = model.placement.networks["unet"].register_forward_pre_hook(lambda module, given: sizes.append(given[0].shape[0]))
+    paint(engine, request(cfg_scale=1, sampler="Euler"))
+    assert sizes == [1] * STEPS
+    sizes.clear()
+    paint(engine, request(cfg_scale=4, sampler="Euler", batch_size=2))
+    handle.remove()
+    assert sizes == [2] * STEPS * 2
+
+
+def test_cfg_1_ignores_the_negative_prompt_and_0_the_prompt(make):
+    engine = make()
+    assert np.array_equal(paint(engine, request(cfg_scale=1))[0], paint(engine, request(cfg_scale=1, negative_prompt="x"))[0])
+    assert np.array_equal(paint(engine, request(cfg_scale=0))[0], paint(engine, request(cfg_scale=0, prompt="x"))[0])
+    assert not np.array_equal(paint(engine, request(cfg_scale=2))[0], paint(engine, request(cfg_scale=2, prompt="x"))[0])
+
+
+def test_the_global_generator_is_left_alone(make):
+    torch.manual_seed(9)
+    before = torch.random.get_rng_state()
+    paint(make(), request(sampler="DPM++ SDE", rng="CPU"))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_stop_leaves_within_a_step_and_the_engine_goes_on(make):
+    engine = make()
+    expected = paint(engine, request())[0]
+    for stop_at in (("loading", 0), ("encoding", 0), ("sampling", 2), ("decoding", 0)):
+        seen = []
+
+        def report(progress, stop_at=stop_at, seen=seen):
+            seen.append((progress.phase, progress.step))
+            if seen[-1] == stop_at:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            paint(engine, request(checkpoint="b"), report)
+        assert seen[-1] == stop_at
+    assert np.array_equal(paint(engine, request())[0], expected)
+
+
+def test_lora_acts_and_leaves_no_trace(make):
+    engine = make()
+    plain = paint(engine, request())[0]
+    weights = {name: tensor.clone() for name, tensor in engine.acquire("a").placement.networks["unet"].state_dict().items()}
+    pictures = list(engine.run(request(prompt="a cat in the house<lora:style:1>"), {}, lambda progress: None))
+    assert not np.array_equal(np.asarray(pictures[0].image), plain)
+    assert re.fullmatch("style: [0-9a-f]{12}", pictures[0].facts["Lora hashes"])
+    nothing = list(engine.run(request(prompt="a cat in the house<lora:style:0>"), {}, lambda progress: None))
+    assert np.array_equal(np.asarray(nothing[0].image), plain)
+    after = next(engine.run(request(), {}, lambda progress: None))
+    assert np.array_equal(np.asarray(after.image), plain) and "Lora hashes" not in after.facts
+    assert all(torch.equal(weights[name], tensor) for name, tensor in engine.acquire("a").placement.networks["unet"].state_dict().items())
+
+
+def test_a_textual_inversion_is_a_word(make):
+    engine = make()
+    named = next(engine.run(request(prompt="a cat, stickers"), {}, lambda progress: None))
+    assert re.fullmatch("stickers: [0-9a-f]{10}", named.facts["TI hashes"])
+    engine.shelf = SimpleNamespace(checkpoint=engine.shelf.checkpoint, vae=engine.shelf.vae, embeddings=list)
+    assert not np.array_equal(paint(engine, request(prompt="a cat, stickers"))[0], np.asarray(named.image))
+
+
+def test_another_vae(make):
+    engine = make()
+    picture = next(engine.run(request(vae="other vae"), {}, lambda progress: None))
+    assert picture.facts["VAE"] == "other vae.safetensors" and len(picture.facts["VAE hash"]) == 10
+    assert not np.array_equal(np.asarray(picture.image), paint(engine, request())[0])
+
+
+@pytest.mark.parametrize("field", [{"checkpoint": "c"}, {"vae": "c"}, {"sampler": "Eular a"}, {"schedule": "karass"}, {"prompt": "<lora:c:1>"}, {"prompt": "<hypernet:c:1>"}])
+def test_unknown_names(make, field):
+    with pytest.raises(UnknownName):
+        paint(make(), request(**field))
+
+
+def test_a_checkpoint_that_changes_on_disk(make, models, tmp_path):
+    engine = make()
+    path = tiny.make_folder(models / "changing", seed=1)
+    weights = path / "unet" / "diffusion_pytorch_model.safetensors"
+    engine.shelf.refresh()
+    pictures = engine.run(request(checkpoint="changing", batch_count=2), {}, lambda progress: None)
+    first = np.asarray(next(pictures).image)
+    content = weights.read_bytes()
+    os.truncate(weights, 999)
+    next(pictures)
+    with pytest.raises(BadCheckpoint, match="truncated"):
+        paint(engine, request(checkpoint="changing"))
+    weights.write_bytes(content)
+    assert np.array_equal(paint(engine, request(checkpoint="changing"))[0], first)
+
+
+def test_extensions_around_the_model_and_at_each_step(make):
+    seen, shapes = [], []
+
+    def around_model(model, request):
+        def mirrored(x, sigma):
+            shapes.append(tuple(x.shape))
+            return model(x, sigma).flip(-1)
+
+        return mirrored
+
+    def on_step(step, steps, sigma, denoised, request):
+        seen.append((step, steps, sigma > 0, tuple(denoised.shape)))
+
+    engine = make(around_model=around_model, on_step=on_step)
+    pictures = paint(engine, request(batch_size=2, sampler="Euler"))
+    assert seen == [(i + 1, STEPS, True, (2, 4, 8, 8)) for i in range(STEPS)] and set(shapes) == {(1, 4, 8, 8)}
+    assert not np.array_equal(pictures[0], paint(make(), request(sampler="Euler"))[0])
+
+
+def test_an_extension_can_bring_a_family(make):
+    from app.engine.families import FAMILIES, Family
+
+    def register_families(families):
+        families["toy"] = Family("toy", "Toy", lambda file, vae, plan: None, lambda header: header.shape("toy") != ())
+
+    try:
+        engine = make(register_families=register_families)
+        assert "toy" in FAMILIES and engine.shelf.checkpoint("a").family == "sd1"
+    finally:
+        FAMILIES.pop("toy", None)
+
+
+def test_img2img_through_the_engine(make):
+    from PIL import Image
+
+    source = Image.effect_noise((64, 64), 40).convert("RGB")
+    asked = Img2Img(image="0" * 64, checkpoint="a", steps=2, width=64, height=64, seed=1)
+    picture = next(make().run(asked, {"image": source}, lambda progress: None))
+    assert picture.image.size == (64, 64)
+
+
+class Fault:
+    """Makes a network fail at its first `times` calls."""
+
+    def __init__(self, network, times):
+        self.left, self.calls = times, 0
+        self.handle = network.register_forward_pre_hook(self.fail)
+
+    def fail(self, module, given):
+        self.calls += 1
+        if self.left:
+            self.left -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+@pytest.mark.parametrize("part", ["unet", "decoder", "text_encoder"])
+@pytest.mark.parametrize("times", range(1, 7))
+def test_the_ladder_is_climbed_rung_by_rung(make, part, times):
+    engine = make()
+    expected = paint(engine, request())[0]
+    model = engine.acquire("a")
+    networks = model.placement.networks
+    fault = Fault(networks["vae"].decoder if part == "decoder" else networks[part], times)
+    rungs = []
+    climb = model.placement.climb
+    model.placement.climb = lambda: (rungs.append(model.placement.rung), climb())[1]
+    try:
+        if times <= 5:
+            assert np.array_equal(paint(engine, request())[0], expected)
+        else:
+            with pytest.raises(OutOfMemory, match=r"not enough memory for .* after caches emptied, attention slicing, VAE tiling, offload, VAE on the CPU"):
+                paint(engine, request())
+        assert rungs == list(range(times))
+    finally:
+        fault.handle.remove()
+        del model.placement.climb
+    assert np.array_equal(paint(engine, request())[0], expected) and model.placement.rung == 0
+
+
+def test_numbers_that_are_none_are_told(make):
+    engine = make()
+    networks = engine.acquire("a").placement.networks
+    for network, sentence in ((networks["unet"], r"at step 1 of 3"), (networks["vae"].decoder, "VAE of 'a'")):
+        handle = network.register_forward_hook(lambda module, given, found: (found[0] * float("nan"),) if isinstance(found, tuple) else found * float("nan"))
+        with pytest.raises(BadNumbers, match=sentence):
+            paint(engine, request())
+        handle.remove()
+    assert len(paint(engine, request())) == 1
+
+
+def test_a_vae_that_fails_in_half_precision_is_run_in_full(make):
+    engine = make()
+    expected = paint(engine, request())[0]
+    model = engine.acquire("a")
+    model.placement.set_vae_dtype(torch.float16)
+    vae = model.placement.networks["vae"]
+    handle = vae.decoder.register_forward_hook(lambda module, given, found: found * float("nan") if found.dtype == torch.float16 else found)
+    picture = next(engine.run(request(), {}, lambda progress: None))
+    handle.remove()
+    assert picture.facts["VAE precision"] == "fp32" and vae.dtype == torch.float32
+    assert np.abs(np.asarray(picture.image).astype(int) - expected).max() <= 2

@@ -14,7 +14,7 @@ from app.canvas.fit import Pixels, as_image, as_rgb
 from app.canvas.nested import draw_inside, levels, magnified, zoom_overlap
 from app.request import Zoom
 
-_RAMP = 0.35
+_RAMP = 0.7
 """The feather grows to its full width over this part of a key's way, so that nothing pops when the inner key fills the frame."""
 _SMALLEST = 8
 """An inner picture with fewer pixels a side than this is not drawn from its own key any more."""

@@ -12,7 +12,9 @@ _COARSE = 4
 _MOST = 32.0
 """Levels by which the tone match may move a pixel."""
 _BAND = 24
-"""Width of the bands that the seam score compares, in pixels."""
+"""How far to both sides of a border the seam score looks, in pixels."""
+_HALF = 4
+"""Width of the strips of which the seam score takes the mean tone: two outside the border, two inside."""
 
 
 def depth(known: Known) -> NDArray[np.int32]:
@@ -95,25 +97,28 @@ def _smoothed(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def seam_score(pixels: Pixels, box: Box) -> float:
-    """How large the tone step is across the border of `box`, in levels, averaged over its sides; below 1 nobody sees it.
+    """How far the tone steps at the border of `box` beyond what the picture does nearby, in levels, averaged over its sides.
 
-    On each side that has picture beyond it, the mean tone of two bands inside and two outside (24 px together) is
-    continued in a straight line to the border; the step is where the two lines miss each other. A slow gradient
-    across the border therefore counts nothing.
+    Below 1 nobody sees it. For each side that has picture beyond it: the mean tone along the side is continued from
+    both sides in a straight line to the border, and the step is where the lines miss each other; the median of the same
+    at the lines next to the border, which is the picture's own unrest, is taken off.
     """
     left, top, right, bottom = box
     sides = [pixels[top:bottom], pixels[top:bottom, ::-1], pixels[:, left:right].swapaxes(0, 1), pixels[::-1, left:right].swapaxes(0, 1)]
     height, width = pixels.shape[:2]
     borders = [left, width - right, top, height - bottom]
-    depths = [right - left, right - left, bottom - top, bottom - top]
-    steps = [_step(side, border, inside) for side, border, inside in zip(sides, borders, depths, strict=True) if border >= 2 and inside >= 2]
+    steps = [_step(side.mean(axis=0, dtype=np.float64), border) for side, border in zip(sides, borders, strict=True) if border]
     return float(np.mean(steps)) if steps else 0.0
 
 
-def _step(side: Pixels, border: int, inside: int) -> float:
-    """Tone step at column `border`: the outside is to its left."""
-    half = max(1, min(_BAND, border, inside) // 2)
-    tone = side.reshape(side.shape[0], -1, 3).mean(axis=0)
-    out_far, out_near = tone[border - 2 * half : border - half].mean(axis=0), tone[border - half : border].mean(axis=0)
-    in_near, in_far = tone[border : border + half].mean(axis=0), tone[border + half : border + 2 * half].mean(axis=0)
-    return float(np.abs((1.5 * in_near - 0.5 * in_far) - (1.5 * out_near - 0.5 * out_far)).mean())
+def _step(tone: NDArray[np.float64], border: int) -> float:
+    """The step in `tone` (length, 3) at `border`, less the usual one within a band to both sides; 0 where there is no room to measure."""
+    sums = np.concatenate([np.zeros((1, 3)), np.cumsum(tone, axis=0)])
+
+    def at(place: int) -> float:
+        far_out, out, inside, far_in = ((sums[place + (i + 1) * _HALF] - sums[place + i * _HALF]) / _HALF for i in (-2, -1, 0, 1))
+        return float(np.abs(1.5 * inside - 0.5 * far_in - 1.5 * out + 0.5 * far_out).mean())
+
+    places = range(max(2 * _HALF, border - _BAND), min(len(tone) - 2 * _HALF, border + _BAND) + 1)
+    usual = [at(place) for place in places if abs(place - border) >= 2 * _HALF]
+    return max(0.0, at(border) - (float(np.median(usual)) if usual else 0.0)) if border in places else 0.0

@@ -68,14 +68,19 @@ def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     return mask
 
 
+def touched(mask: Mask, soft: Mask) -> NDArray[np.bool_]:
+    """Where the model has to paint so that the soft edge blends two pictures and not one with itself."""
+    return (mask >= 128) | (soft >= _NOISE)
+
+
 def cells(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(H/8, W/8) float32, 1 where any pixel of a latent cell is in the mask: the mask snapped outward to the latent grid."""
     height, width = mask.shape
     return mask.reshape(height // GRID, GRID, width // GRID, GRID).any(axis=(1, 3)).astype(np.float32)
 
 
-def region(mask: Mask, padding: int, aspect: float) -> Box:
-    """The part of the picture to work on: what `mask` covers, with `padding`, grown towards `aspect` (width / height).
+def region(mask: Mask, padding: int, aspect: float | None = None) -> Box:
+    """The part of the picture to work on: what `mask` covers, with `padding`, grown towards `aspect` (width / height) if there is one.
 
     It is shifted to stay inside the picture, and smaller than asked where the picture ends.
     """
@@ -83,6 +88,8 @@ def region(mask: Mask, padding: int, aspect: float) -> Box:
     height, width = mask.shape
     left, right = max(0, int(columns[0]) - padding), min(width, int(columns[-1]) + 1 + padding)
     top, bottom = max(0, int(rows[0]) - padding), min(height, int(rows[-1]) + 1 + padding)
+    if aspect is None:
+        return left, top, right, bottom
     if (right - left) < aspect * (bottom - top):
         left, right = _grown(left, right, round(aspect * (bottom - top)), width)
     else:

@@ -76,7 +76,8 @@ def _span(length: int, scale: float) -> tuple[float, float]:
 
 
 def _edges(start: float, length: float, first: int, last: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For each pixel from `first` to `last`: how much of it the picture covers, and how far its middle is from the picture's edge."""
+    """For each pixel from `first` to `last`: how much of it the picture covers, and how far the covered part is from the picture's edge."""
     place = np.arange(first, last)
-    cover = np.clip(np.minimum(place + 1, start + length) - np.maximum(place, start), 0, 1)
-    return cover, np.maximum(np.minimum(place + 0.5 - start, start + length - place - 0.5), 0)
+    low, high = np.maximum(place, start), np.minimum(place + 1, start + length)
+    middle = (low + high) / 2
+    return np.clip(high - low, 0, 1), np.minimum(middle - start, start + length - middle)

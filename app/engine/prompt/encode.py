@@ -62,7 +62,9 @@ def _with_words(embedded: Tensor, chunk: Chunk, vectors: Vectors) -> Tensor:
 
 
 def _weighted(states: Tensor, weights: list[float]) -> Tensor:
-    """Each token's state times its weight, then all scaled so that their mean is what it was."""
+    """Each token's state times its weight, then all scaled so that their mean is what it was (which may be 0)."""
+    if all(weight == 1.0 for weight in weights):
+        return states
     mean = states.mean()
     states = states * torch.tensor([weights]).to(states)[..., None]
     return states * (mean / states.mean())

@@ -81,6 +81,8 @@ class Studio:
         self.shelf = Shelf(settings)
         self.library = Library(settings.outputs_dir)
         self.jobs = JobQueue(jobs_folder or settings.outputs_dir / ".darkroom" / "jobs")
+        for job in self.jobs.recovered:
+            self.jobs.adopt(job.id, tuple(saved.id for saved in self.library.of_job(job.id)))
         self._make_engine = engine
         self._engine: AnyEngine | None = None
 
@@ -100,8 +102,19 @@ class Studio:
         request = self._resolve(request.concrete())
         if owner.guest:
             refuse_large(request)
+        self._save_again(owner)
+        return self.jobs.submit(owner.id, request.task, request.model_dump_json(), guest=owner.guest)
+
+    def rerun(self, job_id: str, owner: Owner) -> Job:
+        """A new job with the request of one that is over. Raises NotFound, BadRequest when it is not over, QueueFull, DiskTrouble."""
+        self._save_again(owner)
+        return self.jobs.rerun(job_id, owner.id, guest=owner.guest)
+
+    def _save_again(self, owner: Owner) -> None:
+        """Before anything new is made, write what a full disk kept in memory. Raises DiskTrouble while there is still no room."""
         self.library.check_writable()
-        return self.jobs.submit(owner.id, request.task, request.model_dump_json())
+        for saved in self.library.retry_unsaved(owner.id):
+            self.jobs.adopt(saved.job, (saved.id,))
 
     def _resolve(self, request: AnyRequest) -> AnyRequest:
         """Names made canonical, sizes filled in, pictures known: what is queued can run as it stands."""
@@ -186,7 +199,7 @@ class Studio:
             frames = zoom_frames.frames([key.image for key in keys], [key.raw for key in keys], request)
             video.write(frames, path, request, on_frame)
 
-        saved = self.library.save_video(write, request, job.id, job.owner)
+        saved = self.library.save_video(write, request, job.id, job.owner, poster=keys[0].image)
         control.add_output(saved.id)
 
 

@@ -90,7 +90,7 @@ def cancel(job_id: str, studio: House, owner: Visitor) -> JSONResponse:
 @router.post("/{job_id}/rerun", status_code=201)
 def rerun(job_id: str, studio: House, owner: Visitor) -> JSONResponse:
     """Queue the same request again, as a new job."""
-    return created(record_of(studio, studio.jobs.rerun(job_id, owner.id, owner.guest).id, owner))
+    return created(record_of(studio, studio.rerun(job_id, owner).id, owner))
 
 
 async def watch(app: FastAPI, job_id: str, owner: Owner, first: dict[str, Any]) -> AsyncIterator[str]:

@@ -101,7 +101,7 @@ def first_latents(start: Start, sigma: float) -> Tensor:
         base = base + start.init
     elif start.source is not None and start.strength < 1:
         base = base + start.source
-    if start.mask is not None:
+    if start.mask is not None and start.source is not None:
         base = torch.where(start.mask == 0, start.source, base)
     return base + start.noise * sigma
 

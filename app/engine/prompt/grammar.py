@@ -167,9 +167,9 @@ def _weight(weight: float, outer: _Bracket | None, square: _Bracket | None) -> f
     if (outer.depth if outer else 0) + (square.depth if square else 0) > _EXACT_DEPTH:
         return weight * (outer.total if outer else 1.0) * (square.total if square else 1.0)
     while outer or square:
-        if square is None or (outer is not None and outer.closed <= square.closed):
+        if outer and (square is None or outer.closed <= square.closed):
             weight, outer = weight * outer.factor, outer.outer
-        else:
+        elif square:
             weight, square = weight * square.factor, square.outer
     return weight
 

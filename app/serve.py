@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import webbrowser
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -109,7 +110,6 @@ class Share:
         self.port = port
         self.url = ""
         self._folder = folder
-        self._tried = False
 
     def open(self, password: str = "", *, public: bool = False) -> str:
         """Open the link and return its address; guests log in as "guest" with `password`, or with the logins of the door.
@@ -122,7 +122,6 @@ class Share:
             return self.url
         if not (password or self.door.logins or public):
             raise BadSettings("A share link without a password is open to everybody.", "Give it a password, or say --gradio-auth user:password.")
-        self._tried = True
         try:
             self.url = self._tunnel().replace("http://", "https://")
         except Exception as error:  # the border to a foreign service: no network, no binary for this platform, a full disk
@@ -144,14 +143,11 @@ class Share:
 
     def close(self) -> None:
         """Close the link; its host name is refused from now on."""
-        if not self._tried:
-            return
-        from gradio.tunneling import CURRENT_TUNNELS
-
+        tunnels = getattr(sys.modules.get("gradio.tunneling"), "CURRENT_TUNNELS", [])
         with contextlib.redirect_stdout(io.StringIO()):
-            for tunnel in [item for item in CURRENT_TUNNELS if item.local_port == self.port]:
+            for tunnel in [item for item in tunnels if item.local_port == self.port]:
                 tunnel.kill()
-                CURRENT_TUNNELS.remove(tunnel)
+                tunnels.remove(tunnel)
         self.door.shared.clear()
         self.url = ""
 

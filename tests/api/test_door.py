@@ -1,3 +1,5 @@
+import base64
+
 import pytest
 
 from app.api.door import Brake, Door, is_loopback, read_basic, split_host
@@ -51,7 +53,10 @@ def test_trust_is_bounded():
 
 @pytest.mark.parametrize(
     ("header", "expected"),
-    [("localhost", ("localhost", "")), ("[::1]:7860", ("::1", "7860")), ("A.b-c:1", ("a.b-c", "1")), ("a..", None), ("a:", None), ("a:b", None), ("", None), ("a b", None), ("-a", None), ("[::1", None), ("a\n", None)],
+    [
+        ("localhost", ("localhost", "")), ("[::1]:7860", ("::1", "7860")), ("A.b-c:1", ("a.b-c", "1")),
+        ("a..", None), ("a:", None), ("a:b", None), ("", None), ("a b", None), ("-a", None), ("[::1", None), ("a\n", None),
+    ],
 )  # fmt: skip
 def test_split_host(header, expected):
     assert split_host(header) == expected
@@ -75,6 +80,4 @@ def test_basic_keeps_colons_in_the_password_and_refuses_the_rest():
 
 def test_passwords_with_umlauts_work():
     door = Door(Settings(logins=(("jürgen", "pässwort"),)))
-    import base64
-
     assert door.user("localhost", "Basic " + base64.b64encode("jürgen:pässwort".encode()).decode()) == "jürgen"

@@ -168,6 +168,7 @@ def test_listing_goes_page_by_page(house):
 def test_guests_see_only_their_own_and_the_house_sees_all(house, guest):
     theirs = guest.post("/v1/jobs", json={"task": "txt2img", "prompt": "g", "steps": 1})
     assert theirs.status_code == 201
+    guest.headers["Cookie"] = theirs.headers["set-cookie"].partition(";")[0]  # it is Secure, which a client keeps from http
     guest.get(f"/v1/jobs/{theirs.json()['id']}/events")
     own = guest.get(f"/v1/jobs/{theirs.json()['id']}").json()["outputs"][0]["id"]
     others = saved(house).id

@@ -83,7 +83,7 @@ def test_events_tell_each_step_and_end(house, slow):
     assert all(before["version"] < after["version"] for before, after in pairwise(seen))
     steps = [event["step"] for event in seen if event["phase"] == "sampling"]
     assert steps == sorted(steps)
-    assert list(events_of(client, job["id"]))[0]["state"] == "done", "who asks late gets the end at once"
+    assert next(events_of(client, job["id"]))["state"] == "done", "who asks late gets the end at once"
 
 
 def test_a_watcher_that_leaves_is_forgotten(house, slow, monkeypatch):
@@ -163,7 +163,8 @@ def test_failures_are_one_sentence(house):
 BAD = {
     "width 65": {"width": 65}, "steps 0": {"steps": 0}, "steps huge": {"steps": 10**9}, "negative": {"cfg_scale": -1}, "text": {"steps": "many"},
     "null": {"steps": None}, "list": {"prompt": ["a"]}, "object": {"seed": {}}, "unknown field": {"stepz": 3}, "seed": {"seed": 2**64}, "float": {"steps": 1.5},
-    "task": {"task": "paint"}, "task type": {"task": 3}, "long prompt": {"prompt": "x" * 100_000}, "sampler": {"sampler": "Eulerr"}, "checkpoint": {"checkpoint": "../x"},
+    "task": {"task": "paint"}, "task type": {"task": 3}, "long prompt": {"prompt": "x" * 100_000}, "sampler": {"sampler": "Eulerr"},
+    "checkpoint": {"checkpoint": "../x"},
     "image without": {"task": "img2img"}, "image path": {"task": "img2img", "image": "/etc/passwd"}, "image url": {"task": "img2img", "image": "http://127.0.0.1/x.png"},
     "image unknown": {"task": "img2img", "image": "ab" * 32}, "image text": {"task": "img2img", "image": base64.b64encode(b"hello").decode()},
     "image number": {"task": "img2img", "image": 5}, "image of txt2img": {"image": base64.b64encode(png()).decode()}, "style": {"styles": ["none such"]},

@@ -62,7 +62,8 @@ def test_parameters_in_a_picture_come_back(house):
 
 HOSTILE = {
     "empty": b"", "text": b"hello", "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>", "html": b"<html>", "cut": encoded()[:60],
-    "gif": encoded("GIF"), "bmp": encoded("BMP"), "tiff": encoded("TIFF"), "json": b"{}", "bomb": b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\2\0\0\0",
+    "gif": encoded("GIF"), "bmp": encoded("BMP"), "tiff": encoded("TIFF"), "json": b"{}",
+    "bomb": b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\2\0\0\0",
 }  # fmt: skip
 
 
@@ -137,7 +138,9 @@ def test_no_other_kind_of_file_is_sent(house, suffix):
         assert house.script().get(f"/v1/outputs/{name}").status_code == 404
 
 
-@pytest.mark.parametrize("name", ["..", "..%2f.darkroom%2flibrary.db", "%2fetc%2fpasswd", "0" * 32, "0" * 31, "0" * 32 + ".html", "G" * 32, "' OR 1=1 --", "%00", "é"])
+@pytest.mark.parametrize(
+    "name", ["..", "..%2f.darkroom%2flibrary.db", "%2fetc%2fpasswd", "0" * 32, "0" * 31, "0" * 32 + ".html", "G" * 32, "' OR 1=1 --", "%00", "é"]
+)
 def test_no_path_leads_out_of_the_outputs(house, name):
     for tail in ("", "/thumb", "/request"):
         answer = house.script().get(f"/v1/outputs/{name}{tail}")

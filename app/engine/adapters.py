@@ -164,14 +164,12 @@ def read_lora(file: ModelFile, places: Mapping[str, str]) -> dict[str, _Layer]:
 
 def _role(name: str, path: Path) -> tuple[str, str]:
     """(kohya's name of the layer, which matrix it is). Raises BadCheckpoint for methods other than LoRA and LoCon."""
-    for end, role in ROLES:
-        if name.endswith(end):
-            layer = name.removesuffix(end)
-            break
-    else:
+    end, role = next(((end, role) for end, role in ROLES if name.endswith(end)), ("", ""))
+    if not end:
         method = next((method for end, method in OTHER_METHODS.items() if name.endswith(end)), "")
         what = f"is a {method} network" if method else f"holds '{name[:80]}'"
         raise BadCheckpoint(f"'{path.name}' {what}, which this version does not apply; it knows LoRA and LoCon.")
+    layer = name.removesuffix(end)
     for old, new in PREFIXES:
         if layer.startswith(old):
             layer = new + layer.removeprefix(old)

@@ -28,6 +28,7 @@ class Placement:
         self.offload = plan.offload
         self.vae_device, self.vae_dtype = plan.vae_device, plan.vae_dtype
         self.hooks: dict[str, Sequential] = {}
+        self._where = dict.fromkeys(networks, CPU)
 
     def begin(self, width: int, height: int, pictures: int) -> None:
         """Start of a picture: rungs that it will need in any case are taken before it fails. Sizes in pixels."""
@@ -66,8 +67,8 @@ class Placement:
             if name not in self.hooks:
                 self.hooks[name] = Sequential(self.networks[name], device)
             return self.networks[name]
-        with torch.inference_mode(False):
-            return self.networks[name].to(device)
+        self._move(name, device)
+        return self.networks[name]
 
     def release(self) -> None:
         """All networks back to the CPU."""
@@ -101,6 +102,8 @@ class Placement:
         if self.rung == len(RUNGS):
             return False
         match RUNGS[self.rung]:
+            case "caches emptied":
+                gc.collect()
             case "attention slicing":
                 self._slice(True)
             case "VAE tiling":
@@ -134,12 +137,17 @@ class Placement:
     def _home(self, name: str) -> None:
         if hooks := self.hooks.pop(name, None):
             hooks.remove()
-        with torch.inference_mode(False):
-            self.networks[name].to(CPU)
+        self._move(name, CPU)
+
+    def _move(self, name: str, device: torch.device) -> None:
+        if self._where[name] != device:
+            with torch.inference_mode(False):
+                self.networks[name].to(device)
+            self._where[name] = device
 
     def _empty(self) -> None:
-        gc.collect()
         if self.plan.device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
 
 

@@ -12,6 +12,7 @@ from app.engine.checkpoints.find import Shelf
 from app.engine.engine import Engine
 from app.errors import BadCheckpoint, BadNumbers, Cancelled, OutOfMemory, UnknownName
 from app.request import Img2Img, Txt2Img
+from app.settings import Settings
 from tests import tiny
 
 STEPS = 3
@@ -50,6 +51,14 @@ def make(models, settings):
     return engine
 
 
+@pytest.fixture(scope="module")
+def engine(models, tmp_path_factory):
+    """One engine for the tests that leave it as it was."""
+    dirs = (models,)
+    settings = Settings(checkpoint_dirs=dirs, lora_dirs=dirs, vae_dirs=dirs, embedding_dirs=dirs, outputs_dir=tmp_path_factory.mktemp("out"))
+    return Engine(settings, Shelf(settings), Hooks())
+
+
 def request(**changes):
     return Txt2Img(**{"prompt": "a cat in the house", "negative_prompt": "night", "seed": 5, "steps": STEPS, "checkpoint": "a"} | changes)
 
@@ -58,8 +67,7 @@ def paint(engine, asked, report=lambda progress: None):
     return [np.asarray(picture.image) for picture in engine.run(asked, {}, report)]
 
 
-def test_pictures_of_a_batch_are_the_single_pictures_bit_for_bit(make):
-    engine = make()
+def test_pictures_of_a_batch_are_the_single_pictures_bit_for_bit(engine):
     batch = paint(engine, request(batch_size=2, batch_count=2, sampler="Euler a"))
     singles = [paint(engine, request(seed=5 + i, sampler="Euler a"))[0] for i in range(4)]
     assert all(np.array_equal(one, other) for one, other in zip(batch, singles, strict=True))
@@ -73,9 +81,8 @@ def test_each_request_gets_its_own_checkpoint(make):
     assert np.array_equal(paint(make(), request())[0], first)
 
 
-def test_facts_and_progress(make):
+def test_facts_and_progress(engine):
     reports = []
-    engine = make()
     pictures = list(engine.run(request(batch_size=2), {}, reports.append))
     assert [picture.seed for picture in pictures] == [5, 6]
     assert pictures[0].facts["Model"] == "a" and re.fullmatch("[0-9a-f]{10}", pictures[0].facts["Model hash"])
@@ -87,8 +94,7 @@ def test_facts_and_progress(make):
     assert preview.mode == "RGB" and preview.size == (128, 64)
 
 
-def test_cfg_1_asks_the_model_once_for_one(make):
-    engine = make()
+def test_cfg_1_asks_the_model_once_for_one(engine):
     model = engine.acquire("a")
     sizes = []
     handle = model.placement.networks["unet"].register_forward_pre_hook(lambda module, given: sizes.append(given[0].shape[0]))
@@ -100,22 +106,20 @@ def test_cfg_1_asks_the_model_once_for_one(make):
     assert sizes == [2] * STEPS * 2
 
 
-def test_cfg_1_ignores_the_negative_prompt_and_0_the_prompt(make):
-    engine = make()
+def test_cfg_1_ignores_the_negative_prompt_and_0_the_prompt(engine):
     assert np.array_equal(paint(engine, request(cfg_scale=1))[0], paint(engine, request(cfg_scale=1, negative_prompt="x"))[0])
     assert np.array_equal(paint(engine, request(cfg_scale=0))[0], paint(engine, request(cfg_scale=0, prompt="x"))[0])
     assert not np.array_equal(paint(engine, request(cfg_scale=2))[0], paint(engine, request(cfg_scale=2, prompt="x"))[0])
 
 
-def test_the_global_generator_is_left_alone(make):
+def test_the_global_generator_is_left_alone(engine):
     torch.manual_seed(9)
     before = torch.random.get_rng_state()
-    paint(make(), request(sampler="DPM++ SDE", rng="CPU"))
+    paint(engine, request(sampler="DPM++ SDE", rng="CPU"))
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_stop_leaves_within_a_step_and_the_engine_goes_on(make):
-    engine = make()
+def test_stop_leaves_within_a_step_and_the_engine_goes_on(engine):
     expected = paint(engine, request())[0]
     for stop_at in (("loading", 0), ("encoding", 0), ("sampling", 2), ("decoding", 0)):
         seen = []
@@ -131,8 +135,7 @@ def test_stop_leaves_within_a_step_and_the_engine_goes_on(make):
     assert np.array_equal(paint(engine, request())[0], expected)
 
 
-def test_lora_acts_and_leaves_no_trace(make):
-    engine = make()
+def test_lora_acts_and_leaves_no_trace(engine):
     plain = paint(engine, request())[0]
     weights = {name: tensor.clone() for name, tensor in engine.acquire("a").placement.networks["unet"].state_dict().items()}
     pictures = list(engine.run(request(prompt="a cat in the house<lora:style:1>"), {}, lambda progress: None))
@@ -153,20 +156,22 @@ def test_a_textual_inversion_is_a_word(make):
     assert not np.array_equal(paint(engine, request(prompt="a cat, stickers"))[0], np.asarray(named.image))
 
 
-def test_another_vae(make):
-    engine = make()
+def test_another_vae(engine):
     picture = next(engine.run(request(vae="other vae"), {}, lambda progress: None))
     assert picture.facts["VAE"] == "other vae.safetensors" and len(picture.facts["VAE hash"]) == 10
     assert not np.array_equal(np.asarray(picture.image), paint(engine, request())[0])
 
 
-@pytest.mark.parametrize("field", [{"checkpoint": "c"}, {"vae": "c"}, {"sampler": "Eular a"}, {"schedule": "karass"}, {"prompt": "<lora:c:1>"}, {"prompt": "<hypernet:c:1>"}])
-def test_unknown_names(make, field):
+UNKNOWN = [("checkpoint", "c"), ("vae", "c"), ("sampler", "Eular a"), ("schedule", "karass"), ("prompt", "<lora:c:1>"), ("prompt", "<hypernet:c:1>")]
+
+
+@pytest.mark.parametrize(("field", "value"), UNKNOWN)
+def test_unknown_names(engine, field, value):
     with pytest.raises(UnknownName):
-        paint(make(), request(**field))
+        paint(engine, request(**{field: value}))
 
 
-def test_a_checkpoint_that_changes_on_disk(make, models, tmp_path):
+def test_a_checkpoint_that_changes_on_disk(make, models):
     engine = make()
     path = tiny.make_folder(models / "changing", seed=1)
     weights = path / "unet" / "diffusion_pytorch_model.safetensors"
@@ -214,12 +219,12 @@ def test_an_extension_can_bring_a_family(make):
         FAMILIES.pop("toy", None)
 
 
-def test_img2img_through_the_engine(make):
+def test_img2img_through_the_engine(engine):
     from PIL import Image
 
     source = Image.effect_noise((64, 64), 40).convert("RGB")
     asked = Img2Img(image="0" * 64, checkpoint="a", steps=2, width=64, height=64, seed=1)
-    picture = next(make().run(asked, {"image": source}, lambda progress: None))
+    picture = next(engine.run(asked, {"image": source}, lambda progress: None))
     assert picture.image.size == (64, 64)
 
 
@@ -237,10 +242,11 @@ class Fault:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
-@pytest.mark.parametrize("part", ["unet", "decoder", "text_encoder"])
-@pytest.mark.parametrize("times", range(1, 7))
-def test_the_ladder_is_climbed_rung_by_rung(make, part, times):
-    engine = make()
+FAULTS = [("unet", 1), ("unet", 2), ("unet", 5), ("unet", 6), ("decoder", 3), ("decoder", 4), ("decoder", 6), ("text_encoder", 1)]
+
+
+@pytest.mark.parametrize(("part", "times"), FAULTS)
+def test_the_ladder_is_climbed_rung_by_rung(engine, part, times):
     expected = paint(engine, request())[0]
     model = engine.acquire("a")
     networks = model.placement.networks
@@ -261,11 +267,10 @@ def test_the_ladder_is_climbed_rung_by_rung(make, part, times):
     assert np.array_equal(paint(engine, request())[0], expected) and model.placement.rung == 0
 
 
-def test_numbers_that_are_none_are_told(make):
-    engine = make()
+def test_numbers_that_are_none_are_told(engine):
     networks = engine.acquire("a").placement.networks
     for network, sentence in ((networks["unet"], r"at step 1 of 3"), (networks["vae"].decoder, "VAE of 'a'")):
-        handle = network.register_forward_hook(lambda module, given, found: (found[0] * float("nan"),) if isinstance(found, tuple) else found * float("nan"))
+        handle = network.register_forward_hook(lambda module, given, found: (found[0] / 0,) if isinstance(found, tuple) else found / 0)
         with pytest.raises(BadNumbers, match=sentence):
             paint(engine, request())
         handle.remove()

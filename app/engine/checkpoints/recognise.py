@@ -79,9 +79,14 @@ def _network_of_other_kind(header: Header) -> tuple[str, str] | None:
     return None
 
 
+LORA_ENDS = (
+    ".lora_down.weight", ".lora_up.weight", ".lora_A.weight", ".lora.down.weight", "_lora.down.weight", ".lora_linear_layer.down.weight",
+    ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".diff", ".oft_blocks",
+)
+
+
 def _adapter(header: Header) -> tuple[str, str] | None:
-    ends = (".lora_down.weight", ".lora_up.weight", ".lora_A.weight", ".lora.down.weight", ".hada_w1_a", ".lokr_w1", ".lokr_w1_a", ".diff", ".oft_blocks")
-    if not any(name.endswith(ends) for name in header.tensors):
+    if not any(name.endswith(LORA_ENDS) for name in header.tensors):
         return None
     names = header.tensors
     if any("double_blocks" in name or "single_transformer_blocks" in name for name in names):

@@ -1,0 +1,82 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from app.engine.checkpoints.recognise import inspect_folder
+from app.engine.device import DevicePlan
+from app.engine.families.sd1 import load
+from tests import tiny
+
+X = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tiny.make_folder(tmp_path_factory.mktemp("sd1") / "tiny")
+    return load(inspect_folder(path, "tiny"), None, DevicePlan())
+
+
+@torch.no_grad()
+def spoken(model, x, sigma, states):
+    c = 1 / math.sqrt(sigma**2 + 1)
+    return model.placement.networks["unet"](x * c, torch.tensor([model.table.timestep(sigma)]), states)[0]
+
+
+def test_denoised_is_x_less_sigma_times_the_predicted_noise(model):
+    told = model.encode_prompt("a cat", "night", 1)
+    for sigma in (14.6, 1.0, 0.03):
+        x = X * sigma
+        with_prompt, without = (x - sigma * spoken(model, x, sigma, states) for states in (told.positive, told.negative))
+        expected = without + 7 * (with_prompt - without)
+        assert torch.allclose(model.denoiser(told, 7.0)(x, sigma), expected, atol=1e-4 * sigma + 1e-5)
+        assert torch.allclose(model.denoiser(told, 1.0)(x, sigma), with_prompt, atol=1e-4 * sigma + 1e-5)
+
+
+def test_v_prediction(model, tmp_path):
+    other = load(inspect_folder(tiny.make_folder(tmp_path / "v", prediction_type="v_prediction"), "v"), None, DevicePlan())
+    told, sigma = other.encode_prompt("a cat", None, 1), 2.0
+    c = 1 / math.sqrt(sigma**2 + 1)
+    expected = X * c**2 - sigma * c * spoken(other, X, sigma, told.positive)
+    assert torch.allclose(other.denoiser(told, 1.0)(X, sigma), expected, atol=1e-5)
+
+
+def test_a_batch_is_evaluated_picture_by_picture_on_the_cpu_and_at_once_elsewhere(model):
+    told = model.encode_prompt("a cat", "", 1)
+    batch = torch.cat([X, X.flip(-1), -X])
+    one_by_one = model.denoiser(told, 5.0)(batch, 3.0)
+    assert all(torch.equal(one_by_one[i : i + 1], model.denoiser(told, 5.0)(batch[i : i + 1], 3.0)) for i in range(3))
+    sizes = []
+    handle = model.placement.networks["unet"].register_forward_pre_hook(lambda module, given: sizes.append(given[0].shape[0]))
+    plan, model.plan = model.plan, Together(**vars(model.plan))
+    at_once = model.denoiser(told, 5.0)(batch, 3.0)
+    model.plan = plan
+    handle.remove()
+    assert sizes == [6] and torch.allclose(at_once, one_by_one, atol=1e-4)
+
+
+class Together(DevicePlan):
+    batched = True
+
+
+def test_prompts_of_different_length_are_filled_with_the_empty_prompt(model):
+    told = model.encode_prompt("a cat", "the house, " * 40, 1)
+    assert told.positive.shape == told.negative.shape and told.positive.shape[1] > 77
+    assert torch.equal(told.positive[:, 77:154], model.encode_prompt("", None, 1).positive)
+
+
+def test_pictures_and_latents(model):
+    vae = model.placement.networks["vae"]
+    pixels = torch.rand(1, 3, 64, 40, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    latents = model.encode_image(pixels)
+    with torch.no_grad():
+        assert latents.shape == (1, 4, 8, 5) and torch.equal(latents, vae.encode(pixels).latent_dist.mean * 0.18215)
+        assert torch.equal(model.decode_latents(latents), vae.decode(latents / 0.18215)[0])
+
+
+def test_the_preview_is_ready_when_asked(model):
+    assert model.preview(X).size == (64, 64)
+    model.prepare_preview()
+    assert model.preview(X).size == (64, 64) and model.bytes > 1_000_000
+    assert replace(model.file, name="x").title == "x"

@@ -1,0 +1,113 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from app.engine.adapters import Adapters, Lora
+from app.engine.checkpoints.recognise import inspect_file
+from app.errors import BadCheckpoint
+from tests import tiny
+
+NAME = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
+FLAT = "lora_unet_" + NAME.replace(".", "_")
+CONV = "down_blocks.0.resnets.0.conv1"
+
+
+@pytest.fixture(scope="module")
+def made():
+    return tiny.parts(0)
+
+
+@pytest.fixture
+def adapters(made):
+    return Adapters(made.unet, made.text_encoder, "tiny")
+
+
+def lora(path, weights, te=1.0, unet=1.0):
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
+    return Lora(inspect_file(path, path.stem, "lora"), te, unet)
+
+
+def weight(made, name=NAME):
+    return made.unet.get_submodule(name).weight
+
+
+def state(made):
+    return {f"{part}.{name}": tensor.clone() for part in ("unet", "text_encoder") for name, tensor in getattr(made, part).state_dict().items()}
+
+
+def test_sums_and_exact_return(made, adapters, tmp_path):
+    before = state(made)
+    one, two = tiny.lora_weights(made, seed=1, conv=True), tiny.lora_weights(made, seed=2, rank=3, alpha=2.0)
+    first, second = lora(tmp_path / "1.safetensors", one, 0.5, 0.7), lora(tmp_path / "2.safetensors", two, 1.0, -0.4)
+    adapters.apply([first, second])
+    parts = [weights[FLAT + ".lora_up.weight"] @ weights[FLAT + ".lora_down.weight"] for weights in (one, two)]
+    delta = 0.7 * (1 / 2) * parts[0] - 0.4 * (2 / 3) * parts[1]
+    assert torch.allclose(weight(made), before[f"unet.{NAME}.weight"] + delta, atol=1e-6)
+    key = "lora_unet_" + CONV.replace(".", "_")
+    change = 0.7 * 0.5 * torch.einsum("or,rikl->oikl", one[key + ".lora_up.weight"].flatten(1), one[key + ".lora_down.weight"])
+    assert torch.allclose(weight(made, CONV), before[f"unet.{CONV}.weight"] + change, atol=1e-6)
+    text = "encoder.layers.1.mlp.fc1"
+    key = "lora_te_text_model_" + text.replace(".", "_")
+    sums = sum(s * a / r * w[key + ".lora_up.weight"] @ w[key + ".lora_down.weight"] for s, a, r, w in ((0.5, 1, 2, one), (1.0, 2, 3, two)))
+    assert torch.allclose(made.text_encoder.get_submodule(text).weight, before[f"text_encoder.{text}.weight"] + sums, atol=1e-5)
+    adapters.apply([second])
+    adapters.apply([])
+    assert all(torch.equal(before[name], tensor) for name, tensor in state(made).items())
+
+
+def test_names_of_diffusers_and_peft(made, adapters, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    down, up = torch.randn(2, 32, generator=generator), torch.randn(32, 2, generator=generator)
+    before = weight(made).clone()
+    spellings = (("unet.{}.lora_A.weight", "unet.{}.lora_B.weight"), ("unet.{}.lora.down.weight", "unet.{}.lora.up.weight"),
+                 ("base_model.model.unet.{}.lora_A.weight", "base_model.model.unet.{}.lora_B.weight"))
+    for number, (first, second) in enumerate(spellings):
+        adapters.apply([lora(tmp_path / f"{number}.safetensors", {first.format(NAME): down, second.format(NAME): up})])
+        assert torch.allclose(weight(made), before + up @ down, atol=1e-5)
+    old = NAME.replace(".to_k", ".processor.to_k_lora")
+    adapters.apply([lora(tmp_path / "old.safetensors", {f"unet.{old}.down.weight": down, f"unet.{old}.up.weight": up})])
+    assert torch.allclose(weight(made), before + up @ down, atol=1e-5)
+    adapters.apply([])
+
+
+def test_a_decomposed_convolution(made, adapters, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    up, mid, down = (torch.randn(shape, generator=generator) for shape in ((32, 2, 1, 1), (2, 3, 3, 3), (3, 32, 1, 1)))
+    before, key = weight(made, CONV).clone(), "lora_unet_" + CONV.replace(".", "_")
+    matrices = {f"{key}.lora_up.weight": up, f"{key}.lora_mid.weight": mid, f"{key}.lora_down.weight": down, f"{key}.alpha": torch.tensor(3.0)}
+    adapters.apply([lora(tmp_path / "x.safetensors", matrices)])
+    x = torch.randn(1, 32, 8, 8, generator=generator)
+    conv = torch.nn.functional.conv2d
+    expected = conv(conv(conv(x, down), mid, padding=1), up)
+    assert torch.allclose(conv(x, weight(made, CONV) - before, padding=1), expected, atol=1e-3)
+    adapters.apply([])
+
+
+HARMS = {
+    "unknown layer": ({"lora_unet_nowhere.lora_down.weight": torch.zeros(1, 4)}, "has no layer 'lora_unet_nowhere'"),
+    "other shape": ({FLAT + ".lora_down.weight": torch.zeros(1, 48), FLAT + ".lora_up.weight": torch.zeros(32, 1)}, "has another shape"),
+    "half": ({FLAT + ".lora_down.weight": torch.zeros(1, 32)}, "has another shape"),
+    "rank": ({FLAT + ".lora_down.weight": torch.zeros(2, 32), FLAT + ".lora_up.weight": torch.zeros(32, 3)}, "has another shape"),
+    "LoHa": ({FLAT + ".hada_w1_a": torch.zeros(1, 32)}, "is a LoHa network"),
+    "NaN": ({FLAT + ".lora_down.weight": torch.full((1, 32), float("nan")), FLAT + ".lora_up.weight": torch.zeros(32, 1)}, "holds NaN"),
+    "SDXL": ({"lora_te2_x.lora_down.weight": torch.zeros(1, 32)}, "is an SDXL LoRA"),
+}
+
+
+@pytest.mark.parametrize("case", HARMS)
+def test_what_does_not_fit_is_refused_and_changes_nothing(case, made, adapters, tmp_path):
+    weights, sentence = HARMS[case]
+    before = state(made)
+    with pytest.raises(BadCheckpoint, match=sentence) as caught:
+        adapters.apply([lora(tmp_path / "good.safetensors", tiny.lora_weights(made)), lora(tmp_path / "bad.safetensors", weights)])
+    assert "'bad.safetensors'" in caught.value.message
+    assert all(torch.equal(before[name], tensor) for name, tensor in state(made).items())
+    assert not adapters.wants([])
+
+
+def test_the_same_again_costs_nothing(made, adapters, tmp_path):
+    asked = lora(tmp_path / "x.safetensors", tiny.lora_weights(made))
+    adapters.apply([asked])
+    place = weight(made).data_ptr()
+    assert not adapters.wants([asked]) and adapters.wants([]) and place == weight(made).data_ptr()
+    adapters.apply([])

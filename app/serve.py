@@ -112,7 +112,7 @@ class Share:
         self._folder = folder
 
     def open(self, password: str = "", *, public: bool = False) -> str:
-        """Open the link and return its address; guests log in as "guest" with `password`, or with the logins of the door.
+        """Open the link for 72 hours and return its address; guests log in as "guest" with `password`, or with the logins of the door.
 
         Raises:
             BadSettings: there is neither a password nor a login, and `public` does not say that this is meant.
@@ -130,7 +130,7 @@ class Share:
             raise WorkFailed(
                 "The share link could not be opened, because the tunnel service cannot be reached.", "Darkroom goes on without it."
             ) from None
-        self.door.shared[urlsplit(self.url).hostname or ""] = [("guest", password)] if password else []
+        self.door.open_share(urlsplit(self.url).hostname or "", [("guest", password)] if password else [])
         return self.url
 
     def _tunnel(self) -> str:
@@ -148,7 +148,7 @@ class Share:
             for tunnel in [item for item in tunnels if item.local_port == self.port]:
                 tunnel.kill()
                 tunnels.remove(tunnel)
-        self.door.shared.clear()
+        self.door.close_share()
         self.url = ""
 
 

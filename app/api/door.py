@@ -3,6 +3,7 @@
 import base64
 import binascii
 import ipaddress
+import math
 import re
 import secrets
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Callable
 
 from app.settings import Settings
 
+SHARE_SECONDS = 72 * 3600.0
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9](?:[a-z0-9._-]{0,252}[a-z0-9])?))(?::(?P<port>[0-9]{1,5}))?")
 
@@ -46,10 +48,13 @@ class Door:
             its addresses cannot all be known; DNS rebinding needs a name, so this does not weaken the check.
         logins: (user, password) pairs; when there are any, every request needs one.
         shared: host name of an open share link -> its own (user, password) pairs; with none, `logins` decide alone.
+        share_ends: the moment from which on the names of share links are refused.
         brake: counts wrong passwords.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.share_ends = math.inf
         self.any_address = not (settings.host in LOOPBACK or is_loopback(settings.host))
         self.names = set(LOOPBACK) | {name.lower() for name in (settings.host, settings.server_name) if name}
         if self.any_address:
@@ -61,7 +66,19 @@ class Door:
 
     def knows(self, name: str) -> bool:
         """Whether the server answers to a host name (lower case, without port and brackets)."""
-        return name in self.names or name in self.shared or (self.any_address and read_address(name) is not None)
+        if name in self.shared:
+            return self._clock() < self.share_ends
+        return name in self.names or (self.any_address and read_address(name) is not None)
+
+    def open_share(self, name: str, logins: list[tuple[str, str]]) -> None:
+        """Answer to the name of a share link, for 72 hours."""
+        self.shared[name] = logins
+        self.share_ends = self._clock() + SHARE_SECONDS
+
+    def close_share(self) -> None:
+        """Forget the names of share links."""
+        self.shared.clear()
+        self.share_ends = math.inf
 
     def needs_login(self, name: str) -> bool:
         """Whether a visitor who came under this host name must say a password."""

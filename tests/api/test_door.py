@@ -81,3 +81,19 @@ def test_basic_keeps_colons_in_the_password_and_refuses_the_rest():
 def test_passwords_with_umlauts_work():
     door = Door(Settings(logins=(("jürgen", "pässwort"),)))
     assert door.user("localhost", "Basic " + base64.b64encode("jürgen:pässwort".encode()).decode()) == "jürgen"
+
+
+def test_a_share_link_is_answered_for_three_days():
+    clock = Clock()
+    door = Door(Settings(), clock)
+    door.open_share("a.gradio.live", [("guest", "p")])
+    assert door.knows("a.gradio.live")
+    clock.now += 72 * 3600 - 1
+    assert door.knows("a.gradio.live")
+    clock.now += 1
+    assert not door.knows("a.gradio.live")
+    assert door.knows("localhost")
+    door.close_share()
+    door.open_share("b.gradio.live", [])
+    assert door.knows("b.gradio.live")
+    assert not door.knows("a.gradio.live")

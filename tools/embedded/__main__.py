@@ -1,0 +1,95 @@
+"""Command line of the training kit: `python -m tools.embedded <stage>`; see the README beside this file."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from tools.embedded import allocator
+
+DEFAULT_TARGET = Path("models/embedded/darkroom-base")
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--folder", type=Path, default=Path("outputs/embedded"), help="where the run keeps its files")
+    common.add_argument("--device", default="cpu", help="cpu or cuda")
+    common.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="processor threads")
+    common.add_argument("--seed", type=int, default=0)
+    common.add_argument("--steps", type=int, default=0, help="length of the whole training; 0: the stage's own")
+    common.add_argument("--batch", type=int, default=0, help="samples per step; 0: the stage's own")
+    common.add_argument("--pooling", type=int, default=1, help="unet: train on latents averaged over so many squared")
+    common.add_argument("--stop-after", type=int, help="end after this many steps, to go on later")
+    parser = argparse.ArgumentParser(prog="python -m tools.embedded", description="Make an embedded checkpoint, stage by stage.")
+    stages = parser.add_subparsers(dest="stage", required=True)
+    render = stages.add_parser("render", parents=[common], help="draw the training pictures")
+    render.add_argument("--count", type=int, default=14_000)
+    for name, text in TRAINED.items():
+        stages.add_parser(name, parents=[common], help=text)
+    export = stages.add_parser("export", parents=[common], help="write the checkpoint folder")
+    export.add_argument("--target", type=Path, default=DEFAULT_TARGET)
+    for name, text in (("sheet", "draw prompts with a checkpoint folder"), ("judge", "train the judge and let it judge a checkpoint folder")):
+        command = stages.add_parser(name, parents=[common], help=text)
+        command.add_argument("--target", type=Path, default=DEFAULT_TARGET)
+        command.add_argument("--guidance", type=float, default=5.0)
+        command.add_argument("--sampling-steps", type=int, default=20)
+        command.add_argument("--count", type=int, default=64, help="pictures to judge")
+        command.add_argument("--output", type=Path, default=Path("outputs/embedded/sheet.png"))
+    return parser
+
+
+TRAINED = {
+    "tokenizer": "learn the tokenizer",
+    "text": "train the text encoder and cache its states",
+    "vae": "train the autoencoder and cache its latents",
+    "unet": "train the UNet",
+    "decoder": "refine the decoder alone",
+}
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Import torch only now, after the allocator was settled, and do the stage."""
+    import torch
+
+    from tools.embedded import gallery, stages
+    from tools.embedded.data import Workshop
+    from tools.embedded.training import Slice
+
+    torch.set_num_threads(options.threads)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    part = Slice(options.stop_after, stop.is_set)
+    job = stages.Job(Workshop(options.folder), options.device, options.seed, options.steps, options.batch, options.pooling, part)
+    if options.stage == "render":
+        stages.render_stage(job, options.count, options.threads, _say)
+    elif options.stage == "export":
+        stages.export_stage(job, options.target, _say)
+    elif options.stage == "sheet":
+        gallery.sheet_of_prompts(options.target, options.output, options.guidance, options.sampling_steps)
+        _say(str(options.output))
+    elif options.stage == "judge":
+        stages.judge_stage(job, _say)
+        for line in gallery.judged(job, options.target, options.count, options.guidance, options.sampling_steps):
+            _say(line)
+    else:
+        getattr(stages, f"{options.stage}_stage")(job, _say)
+
+
+def main() -> None:
+    """Parse the arguments, start again with better allocator settings where they are missing, do the stage."""
+    options = _parser().parse_args()
+    missing = allocator.missing_settings()
+    if missing:
+        os.execve(sys.executable, [sys.executable, "-m", "tools.embedded", *sys.argv[1:]], dict(os.environ) | missing)
+    _run(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ def write(frames: Iterable[Image.Image], path: Path, request: Zoom, on_frame: On
 
 def check_format(video_format: str) -> None:
     """Raises BadRequest when mp4 is asked for and cannot be written. Cheap enough to ask before a job is queued."""
-    if video_format == "mp4":
-        _av()
+    if video_format == "mp4" and find_spec("av") is None:
+        raise _no_av()
 
 
 class _Reel(Image.Image):
@@ -98,8 +99,12 @@ def _av() -> Any:
     try:
         import av
     except ImportError:
-        raise BadRequest("Video format is 'mp4', but mp4 needs PyAV, which is not installed.", "Run: pip install av. Or choose webp.") from None
+        raise _no_av() from None
     return av
+
+
+def _no_av() -> BadRequest:
+    return BadRequest("Video format is 'mp4', but mp4 needs PyAV, which is not installed.", "Run: pip install av. Or choose webp.")
 
 
 def write_mp4(

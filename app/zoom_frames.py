@@ -1,10 +1,11 @@
-"""The frames of an infinite zoom, rendered from its key pictures one by one: no seams, no jumps, no jitter.
+"""What a zoom shows when: the prompt of each key, and the frames between the keys, rendered one by one: no seams, no jumps, no jitter.
 
 At zoom level z = i + s the outer picture is key i+1, magnified; key i lies in its middle at ratio^-s, key i-1 in its
 middle, and so on. The outer layers are drawn from the generated pictures before the inner key was pasted ("raw"), so
 that an overlap is blended once; where z is a whole number, the frame is the stored key, bit for bit.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,8 +13,11 @@ from PIL import Image
 
 from app.canvas.fit import Pixels, as_image, as_rgb
 from app.canvas.nested import draw_inside, levels, magnified, zoom_overlap
+from app.errors import BadRequest
 from app.request import Zoom
 
+_NUMBERED = re.compile(r"(\d+)\s*:(?!\d)\s*(.*)")
+"""A line of the storyboard that names its key; "16:9 frame" does not."""
 _RAMP = 0.7
 """The feather grows to its full width over this part of a key's way, so that nothing pops when the inner key fills the frame."""
 _SMALLEST = 8
@@ -46,6 +50,29 @@ def _way(keys: int, count: int) -> list[float]:
         return [float(z) for z in np.linspace(0, keys - 1, count)]
     at_key = [round(key * (count - 1) / (keys - 1)) for key in range(keys)]
     return [float(z) for z in np.interp(np.arange(count), at_key, np.arange(keys))]
+
+
+def key_prompts(request: Zoom) -> list[str]:
+    """The prompt of each key, from the storyboard.
+
+    A line "3: a castle" counts from key 3 on; a line without a number belongs to the key after the line before; each holds
+    on until the next. Keys before the first line have the request's prompt.
+
+    Raises:
+        BadRequest: a line is for a key that does not exist.
+    """
+    board: dict[int, str] = {}
+    index = -1
+    for line in filter(None, map(str.strip, request.storyboard.splitlines())):
+        numbered = _NUMBERED.fullmatch(line)
+        index, text = (int(numbered[1]), numbered[2]) if numbered and len(numbered[1]) < 9 else (index + 1, line)
+        if index >= request.keys:
+            raise BadRequest(f"Prompts by key has a line for key {index} ({line[:40]!r}), but with {request.keys} keys the last is key {request.keys - 1}.")
+        board[index] = text
+    prompts = [request.prompt]
+    for index in range(request.keys):
+        prompts.append(board.get(index, prompts[-1]))
+    return prompts[1:]
 
 
 def frames(keys: Sequence[Image.Image], raws: Sequence[Image.Image | None], request: Zoom) -> Iterator[Image.Image]:

@@ -10,6 +10,7 @@ from PIL import Image
 from app import zoom_frames
 from app.canvas.fit import as_image
 from app.canvas.nested import joined, zoom_overlap
+from app.errors import BadRequest
 from app.request import Zoom
 
 SIDE = 192
@@ -120,3 +121,19 @@ def test_keys_without_their_layers_are_refused() -> None:
     with pytest.raises(ValueError, match="raw layer"):
         next(zoom_frames.frames(keys, [*raws[:2], None], request))
     assert len(list(zoom_frames.frames(keys, [None, *raws[1:]], request.model_copy(update={"seconds": 0.5})))) == 10
+
+
+@pytest.mark.parametrize(("storyboard", "prompts"), [
+    ("", ["p", "p", "p", "p"]),
+    ("a\n\n b \n", ["a", "b", "b", "b"]),
+    ("2: a castle", ["p", "p", "a castle", "a castle"]),
+    ("0: a\n2:b, 16:9", ["a", "a", "b, 16:9", "b, 16:9"]),
+    ("16:9 frame\n2: sea\nsky", ["16:9 frame", "16:9 frame", "sea", "sky"]),
+])  # fmt: skip
+def test_storyboard(storyboard: str, prompts: list[str]) -> None:
+    assert zoom_frames.key_prompts(Zoom(prompt="p", keys=4, storyboard=storyboard)) == prompts
+
+
+def test_a_line_for_a_key_that_does_not_exist() -> None:
+    with pytest.raises(BadRequest, match=r"a line for key 2 .*with 2 keys the last is key 1"):
+        zoom_frames.key_prompts(Zoom(keys=2, storyboard="a\nb\nc"))

@@ -10,5 +10,5 @@ Pictures are uint8 arrays (H, W, 3) here, masks are float32 arrays (H, W) from 0
     layout.py   outpaint: the larger canvas and the windows in which it is painted
     growing.py  outpaint and zoom: a canvas that becomes known window by window
     nested.py   zoom: a picture drawn small, with sub-pixel edges, in the middle of another
-    check.py    which pictures a request cannot be done with, before any work
+    check.py    what a request cannot be done with, before any work
 """

@@ -1,5 +1,7 @@
 """Putting generated and kept pixels together: distance, feather, tone, paste, and the proof that kept pixels were kept."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,11 +38,11 @@ def depth(known: Known) -> NDArray[np.int32]:
 
 def feather(distance: NDArray[np.int32], overlap: int) -> Plane:
     """How much of a kept pixel stays, 0..1: smoothstep over `overlap` pixels, 0 where unknown, exactly 1 beyond the overlap."""
-    ramp = np.clip((distance - 0.5) / max(overlap, 0.5), 0, 1).astype(np.float32)
+    ramp: Plane = np.clip((distance - 0.5) / max(overlap, 0.5), 0, 1).astype(np.float32)
     return ramp * ramp * (3 - 2 * ramp)
 
 
-def mixed(kept: Pixels, made: NDArray[np.generic], stays: Plane) -> Pixels:
+def mixed(kept: Pixels, made: NDArray[Any], stays: Plane) -> Pixels:
     """kept * stays + made * (1 - stays). Where `stays` is 1 the kept pixel, bit for bit.
 
     Args:
@@ -64,7 +66,7 @@ def prove_kept(before: Pixels, after: Pixels, kept: Known) -> None:
         raise AssertionError(f"{int(changed.sum())} pixels that are kept have changed, the first at {x}, {y}.")
 
 
-def tone_matched(made: Pixels, kept: Pixels, known: Known, band: int) -> NDArray[np.float32]:
+def tone_matched(made: Pixels, kept: Pixels, known: Known, band: int) -> Plane:
     """`made` with its tone moved to that of the kept pixels at the border, (H, W, 3) float32.
 
     The low-frequency difference in the `band` pixels inside the known part is extended over the unknown part by a
@@ -82,7 +84,7 @@ def tone_matched(made: Pixels, kept: Pixels, known: Known, band: int) -> NDArray
     return result + enlarged(correction, made.shape[1], made.shape[0], _COARSE)
 
 
-def _smoothed(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _smoothed(values: Plane) -> Plane:
     """Two passes of a 3 x 3 mean (not divided); nothing comes in from outside."""
     for _ in range(2):
         for axis in (0, 1):

@@ -1,4 +1,4 @@
-"""Which pictures a request cannot be done with. Asked before a job is queued, and again by the task itself."""
+"""What a request cannot be done with, as far as it can be told without a model. Asked before a job is queued; the tasks ask again."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,13 @@ from app.canvas.fit import rounded_up
 from app.canvas.layout import MAX_SIDE, outpaint_layout
 from app.canvas.mask import read_mask
 from app.errors import BadRequest
-from app.request import AnyRequest, Inpaint, Outpaint
+from app.request import AnyRequest, Inpaint, Outpaint, Zoom
+from app.video import check_format
+from app.zoom_frames import key_prompts
 
 
 def check(request: AnyRequest, inputs: Mapping[str, Image.Image]) -> None:
-    """Raises BadRequest when the pictures do not fit the request: mask of another size, empty mask, canvas too large, nothing to extend.
+    """Raises BadRequest: mask of another size, empty mask, canvas too large, nothing to extend, a key that does not exist, no encoder.
 
     Args:
         inputs: the decoded pictures under "image" and "mask".
@@ -22,6 +24,9 @@ def check(request: AnyRequest, inputs: Mapping[str, Image.Image]) -> None:
         read_mask(inputs["mask"], inputs["image"].size, request.mask_mode)
     elif isinstance(request, Outpaint):
         outpaint_layout(request, inputs["image"].size)
+    elif isinstance(request, Zoom):
+        key_prompts(request)
+        check_format(request.video_format)
 
 
 def check_size(request: Inpaint, image: Image.Image) -> None:

@@ -1,15 +1,18 @@
 """A mask handed in, and what follows from it: what is painted, its soft edge, the part of the picture to work on."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from app.canvas.fit import GRID, Pixels, as_rgb
+from app.canvas.fit import GRID, as_rgb
 from app.errors import BadRequest
 from app.request import MaskMode
 
 Mask = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
+Level = TypeVar("Level", NDArray[np.uint8], NDArray[np.bool_])
 _NOISE = 8
 """Levels next to black and white that are taken as black and white: a mask saved as JPEG is not clean."""
 
@@ -76,7 +79,7 @@ def touched(mask: Mask, soft: Mask) -> NDArray[np.bool_]:
 def cells(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """(H/8, W/8) float32, 1 where any pixel of a latent cell is in the mask: the mask snapped outward to the latent grid."""
     height, width = mask.shape
-    return mask.reshape(height // GRID, GRID, width // GRID, GRID).any(axis=(1, 3)).astype(np.float32)
+    return np.any(mask.reshape(height // GRID, GRID, width // GRID, GRID), axis=(1, 3)).astype(np.float32)
 
 
 def region(mask: Mask, padding: int, aspect: float | None = None) -> Box:
@@ -104,6 +107,6 @@ def _grown(start: int, end: int, length: int, limit: int) -> tuple[int, int]:
     return start, start + length
 
 
-def crop(pixels: Pixels, box: Box) -> Pixels:
+def crop(pixels: Level, box: Box) -> Level:
     """The part of (H, W) or (H, W, 3) inside `box`."""
     return pixels[box[1] : box[3], box[0] : box[2]]

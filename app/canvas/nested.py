@@ -37,7 +37,8 @@ def draw_inside(outer: NDArray[np.float32], inner: Pixels, scale: float, feather
     ends = [(math.floor(start), math.ceil(start + length)) for start, length in spans]
     margin = 4 + math.ceil(1 / scale)
     (top, bottom), (left, right) = ends
-    box = tuple((edge - start) / scale + margin for edge, start in ((left, spans[1][0]), (top, spans[0][0]), (right, spans[1][0]), (bottom, spans[0][0])))
+    (y, _), (x, _) = spans
+    box = ((left - x) / scale + margin, (top - y) / scale + margin, (right - x) / scale + margin, (bottom - y) / scale + margin)
     wide = np.pad(inner, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     small = np.asarray(Image.fromarray(wide).resize((right - left, bottom - top), _LANCZOS, box=box), dtype=np.float32)
     down, across = (_edges(start, length, *end) for (start, length), end in zip(spans, ends, strict=True))

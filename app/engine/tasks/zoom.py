@@ -1,7 +1,6 @@
 """The key pictures of an infinite zoom: each is the one before, drawn small in the middle, and painted around."""
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -15,9 +14,9 @@ from app.canvas.nested import draw_inside, inner_box, joined, levels, zoom_overl
 from app.engine.denoise import Start
 from app.engine.tasks.batches import decoded, first_noise
 from app.engine.tasks.growth import Manner, grow
-from app.errors import BadRequest
 from app.request import Zoom
 from app.work import Picture
+from app.zoom_frames import key_prompts
 
 if TYPE_CHECKING:
     from app.engine.brush import Brush
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 STRENGTH = 0.95
 """How much of the way a ring goes from its fill: enough to be free of it, not so much that its tone is lost."""
 _SMALLEST = 64
-_NUMBERED = re.compile(r"(\d+)\s*:(?!\d)\s*(.*)")
 
 
 def zoom(request: Zoom, inputs: Mapping[str, Image.Image], brush: "Brush") -> Iterator[Picture]:
@@ -55,29 +53,6 @@ def zoom(request: Zoom, inputs: Mapping[str, Image.Image], brush: "Brush") -> It
 def key_seed(seed: int, index: int) -> int:
     """The seed of key `index`: the job's for key 0, then 32 bits of the SHA-256 of "seed:index"."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{index}".encode()).digest()[:4], "big") if index else seed
-
-
-def key_prompts(request: Zoom) -> list[str]:
-    """The prompt of each key, from the storyboard.
-
-    A line "3: a castle" counts from key 3 on; a line without a number belongs to the key after the line before; each holds
-    on until the next. Keys before the first line have the request's prompt.
-
-    Raises:
-        BadRequest: a line is for a key that does not exist.
-    """
-    board: dict[int, str] = {}
-    index = -1
-    for line in filter(None, map(str.strip, request.storyboard.splitlines())):
-        numbered = _NUMBERED.fullmatch(line)
-        index, text = (int(numbered[1]), numbered[2]) if numbered and len(numbered[1]) < 9 else (index + 1, line)
-        if index >= request.keys:
-            raise BadRequest(f"Prompts by key has a line for key {index} ({line[:40]!r}), but with {request.keys} keys the last is key {request.keys - 1}.")
-        board[index] = text
-    prompts = [request.prompt]
-    for index in range(request.keys):
-        prompts.append(board.get(index, prompts[-1]))
-    return prompts[1:]
 
 
 def _size(request: Zoom, start: Pixels | None, native: int) -> tuple[int, int]:

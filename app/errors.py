@@ -48,7 +48,7 @@ class UnknownName(StudioError):
         offers = [by_lower[item] for item in near] or known[:8]
         listed = ", ".join(f"'{item}'" for item in offers)
         hint = f"Did you mean {listed}?" if near else (f"Choose one of: {listed}." if listed else f"There is no {kind} yet.")
-        super().__init__(f"{kind.capitalize()} '{name[:80]}' does not exist.", hint)
+        super().__init__(f"{kind[:1].upper()}{kind[1:]} '{name[:80]}' does not exist.", hint)
 
 
 class BadCheckpoint(StudioError):

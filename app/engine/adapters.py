@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +100,7 @@ class Adapters:
     def _key(self, loras: Sequence[Lora]) -> tuple[object, ...]:
         return tuple((lora.file.fingerprint(), lora.te, lora.unet) for lora in loras)
 
-    def _weight(self, place: str) -> Tensor:
+    def _weight(self, place: str) -> Any:
         part, _, module = place.partition(":")
         return self._parts[part].get_submodule(module).weight
 
@@ -136,7 +137,7 @@ class Adapters:
 
 def _places(unet: nn.Module, text_encoder: nn.Module) -> dict[str, str]:
     """kohya's name of each layer that a LoRA can change -> "unet:<module>" or "te:<module>"."""
-    found = {}
+    found: dict[str, str] = {}
     for part, network, prefixes in (("unet", unet, ("lora_unet_",)), ("te", text_encoder, ("lora_te_text_model_", "lora_te_"))):
         for name, module in network.named_modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
@@ -174,7 +175,7 @@ def _role(name: str, path: Path) -> tuple[str, str]:
         if layer.startswith(old):
             layer = new + layer.removeprefix(old)
     layer = layer.replace(".processor", "").replace(".", "_")
-    return (layer + "_0" if layer.endswith("attn1_to_out") or layer.endswith("attn2_to_out") else layer), role
+    return (layer + "_0" if layer.endswith(("attn1_to_out", "attn2_to_out")) else layer), role
 
 
 def network_hash(path: Path) -> str:

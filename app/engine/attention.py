@@ -1,10 +1,11 @@
 """Which attention the UNet uses: PyTorch's, xformers', or PyTorch's in slices of queries for little memory."""
 
 import math
+from typing import Any
 
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0, XFormersAttnProcessor
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 SLICE = 1024
@@ -35,17 +36,17 @@ def _heads(tensor: Tensor, heads: int) -> Tensor:
     return tensor.view(batch, -1, heads, width // heads).transpose(1, 2)
 
 
-def set_attention(unet: nn.Module, kind: str) -> None:
+def set_attention(unet: Any, kind: str) -> None:
     """`kind`: "sdpa", "xformers" or "sliced"."""
     unet.set_attn_processor({"sdpa": AttnProcessor2_0, "xformers": XFormersAttnProcessor, "sliced": SlicedQueries}[kind]())
 
 
-def unet_bytes(unet: nn.Module, width: int, height: int, pictures: int, dtype: torch.dtype) -> int:
+def unet_bytes(unet: Any, width: int, height: int, pictures: int, dtype: torch.dtype) -> int:
     """Estimate of what one guided call needs beside the weights: 130 MB for Stable Diffusion 1 at 512x512 in float16 with SDPA."""
     return int(130e6 * (width * height / 512**2) * pictures * (dtype.itemsize / 2) * (unet.config.block_out_channels[0] / 320))
 
 
-def vae_bytes(vae: nn.Module, width: int, height: int, dtype: torch.dtype) -> int:
+def vae_bytes(vae: Any, width: int, height: int, dtype: torch.dtype) -> int:
     """Estimate of what decoding one picture needs beside the weights: 384 MB for Stable Diffusion's VAE at 512x512 in float16.
 
     Its middle block attends over all places of the latents at once, in 512 channels.

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,8 @@ class Placement:
     """
 
     def __init__(self, networks: Mapping[str, nn.Module], plan: DevicePlan) -> None:
-        self.networks, self.plan = dict(networks), plan
+        self.networks: dict[str, Any] = dict(networks)
+        self.plan = plan
         self.rung = 0
         self.offload = plan.offload
         self.vae_device, self.vae_dtype = plan.vae_device, plan.vae_dtype
@@ -56,7 +57,7 @@ class Placement:
     def device_of(self, name: str) -> torch.device:
         return self.vae_device if name == "vae" else self.plan.device
 
-    def use(self, name: str) -> nn.Module:
+    def use(self, name: str) -> Any:
         """The network, ready on its device; with offload the others leave it first."""
         device = self.device_of(name)
         if self.offload != "none":

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from app.engine.checkpoints.hashes import Hashes
 from app.errors import BadCheckpoint
@@ -167,7 +168,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _tensor(name: str, entry: dict[str, object], start: int) -> Tensor:
+def _tensor(name: str, entry: Any, start: int) -> Tensor:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     numbers = [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) else [None]
     if len(offsets) != 2 or len(shape) > 8 or not all(type(number) is int and 0 <= number < 2**53 for number in numbers):

@@ -46,9 +46,9 @@ class Networks:
         prediction_type: "epsilon" or "v_prediction".
     """
 
-    unet: nn.Module
-    vae: nn.Module
-    text_encoder: nn.Module
+    unet: Any
+    vae: Any
+    text_encoder: Any
     vocabulary: Vocabulary
     alphas_cumprod: np.ndarray
     prediction_type: str
@@ -206,7 +206,7 @@ def _vae(config: dict[str, Any], path: Path) -> nn.Module:
     return _build(lambda: AutoencoderKL.from_config(config), "VAE", path)
 
 
-def _text_encoder(config: dict[str, Any], path: Path) -> nn.Module:
+def _text_encoder(config: dict[str, Any], path: Path) -> Any:
     return _build(lambda: CLIPTextModel(CLIPTextConfig.from_dict(config)), "text encoder", path)
 
 

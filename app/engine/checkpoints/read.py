@@ -37,7 +37,7 @@ def read_weights(path: Path, dtype: torch.dtype, wanted: Callable[[str], bool] =
                     raise BadCheckpoint(f"'{path.name}' holds '{name}' as {entry.dtype}, which Darkroom does not read.")
                 file.seek(entry.begin)
                 raw = torch.empty(entry.end - entry.begin, dtype=torch.uint8)  # aligned: arithmetic may differ in the last bit on odd addresses
-                if _fill(file.readinto, memoryview(raw.numpy())) != len(raw):
+                if _fill(file.readinto, raw.numpy().data) != len(raw):
                     raise BadCheckpoint(f"'{path.name}' became shorter while it was read.", "Wait until it is copied, then try again.")
                 stored = raw.view(DTYPES[entry.dtype]).reshape(entry.shape)
                 found[name] = _finite(stored.to(dtype) if stored.is_floating_point() else stored, name, path)

@@ -157,7 +157,7 @@ def file_problem(name: str, kind: str, family: str, header: Header) -> str:
 
 
 def _checkpoint_problem(name: str, header: Header) -> str:
-    channels = (*header.shape(UNET + "input_blocks.0.0.weight")[1:2], 4)[0]
+    channels = (*header.shape(UNET + "input_blocks.0.0.weight"), 4, 4)[1]
     if channels != 4:
         return _inputs_problem(name, channels)
     if not header.has("cond_stage_model."):
@@ -200,7 +200,8 @@ def part_weights(folder: Path, part: str) -> tuple[Path, ...]:
 
 def inspect_folder(path: Path, name: str, hashes: Hashes | None = None) -> ModelFile:
     """What a diffusers pipeline folder is. Never raises: what is wrong with it is in `problem`."""
-    family, native, weights, problem = "unknown", 512, [], ""
+    family, native, problem = "unknown", 512, ""
+    weights: list[Path] = []
     try:
         config = config_of(path / "unet") if (path / "unet").is_dir() else {}
         family = _folder_family(path, config)

@@ -6,10 +6,11 @@ Latents are float32 on the CPU everywhere outside this file, so that samplers co
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from app.engine.adapters import Adapters, Lora, dictionary
 from app.engine.checkpoints.header import ModelFile
@@ -160,7 +161,7 @@ class Sd1Model:
         return self._vae(lambda vae, given: vae.decode(given / factor, return_dict=False)[0], latents)
 
     @torch.no_grad()
-    def _vae(self, compute: Callable[[nn.Module, Tensor], Tensor], given: Tensor) -> Tensor:
+    def _vae(self, compute: Callable[[Any, Tensor], Tensor], given: Tensor) -> Tensor:
         """A VAE's answer, in float32 when half precision gives no finite numbers (and from then on)."""
 
         def work() -> Tensor:

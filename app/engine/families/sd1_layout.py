@@ -37,7 +37,9 @@ def need(shape: Shapes, name: str, dimensions: int) -> Shape:
 
 def unet_config(shape: Shapes, names: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of UNet2DConditionModel for LDM's keys (without "model.diffusion_model."). Raises Misfit."""
-    widths, attention, layers = [], [], []
+    widths: list[int] = []
+    attention: list[bool] = []
+    layers: list[int] = []
     block = 1
     while shape(f"input_blocks.{block}.0.in_layers.2.weight") or shape(f"input_blocks.{block}.0.op.weight"):
         if not layers or shape(f"input_blocks.{block}.0.op.weight"):
@@ -66,7 +68,7 @@ def vae_config(shape: Shapes) -> dict[str, Any]:
     ours = bool(shape("encoder.down_blocks.0.resnets.0.conv1.weight"))
     name = "encoder.down_blocks.{}.resnets.{}.conv1.weight" if ours else "encoder.down.{}.block.{}.conv1.weight"
     attends = bool(shape("encoder.mid_block.attentions.0.group_norm.weight" if ours else "encoder.mid.attn_1.norm.weight"))
-    widths = []
+    widths: list[int] = []
     while found := shape(name.format(len(widths), 0)):
         widths.append(found[0])
     if not widths:

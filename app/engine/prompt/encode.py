@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from app.engine.prompt.chunks import Chunk, Words, chunks
 from app.engine.prompt.vocabulary import Vocabulary
@@ -23,7 +24,7 @@ class Dictionary:
 
 
 @torch.no_grad()
-def encode(text_encoder: nn.Module, dictionary: Dictionary, text: str, clip_skip: int, device: torch.device) -> Tensor:
+def encode(text_encoder: Any, dictionary: Dictionary, text: str, clip_skip: int, device: torch.device) -> Tensor:
     """The hidden states of a prompt: (1, 77 * chunks, width), in the text encoder's dtype.
 
     Args:
@@ -35,7 +36,7 @@ def encode(text_encoder: nn.Module, dictionary: Dictionary, text: str, clip_skip
     return torch.hstack([_encode_chunk(text_encoder, chunk, clip_skip, dictionary.vectors, device) for chunk in cut])
 
 
-def _encode_chunk(text_encoder: nn.Module, chunk: Chunk, clip_skip: int, vectors: Vectors, device: torch.device) -> Tensor:
+def _encode_chunk(text_encoder: Any, chunk: Chunk, clip_skip: int, vectors: Vectors, device: torch.device) -> Tensor:
     table = text_encoder.embeddings.token_embedding
     tokens = torch.tensor([chunk.tokens], device=device)
     hook = table.register_forward_hook(lambda module, given, found: _with_words(found, chunk, vectors)) if chunk.words else None

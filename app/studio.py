@@ -12,6 +12,7 @@ from typing import Protocol
 from PIL import Image
 
 from app import decode, video, zoom_frames
+from app.canvas.check import check
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
 from app.engine.families import FAMILIES
@@ -124,8 +125,7 @@ class Studio:
         vae = usable(find(self.shelf.vaes(), "VAE", request.vae)).name if request.vae else ""
         for network in grammar.extract_networks(self.styles.apply(request).prompt)[1]:
             usable(find(self.shelf.loras(), "LoRA", network.name))
-        for asset in request.picture_fields().values():
-            self.library.assets.get(asset)
+        check(request, {name: self.library.assets.get(asset) for name, asset in request.picture_fields().items()})
         known = {"checkpoint": checkpoint.name, "sampler": sampler, "schedule": schedule, "vae": vae}
         return request.model_copy(update=known | self._size(request, checkpoint))
 

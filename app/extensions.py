@@ -22,7 +22,7 @@ from typing import Any
 
 from PIL import Image
 
-from app.errors import Cancelled
+from app.errors import BadRequest, Cancelled
 from app.request import AnyRequest, Request
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,10 @@ class Hooks:
         """While the page is built: append `Tab`s, which stand behind the built-in ones."""
 
     def change_request(self, request: AnyRequest) -> AnyRequest | None:
-        """Before a job runs: return a changed copy (`request.model_copy(update={...})`) of the same task, or None."""
+        """Before a job runs: return a changed copy (`request.model_copy(update={...})`) of the same task, or None.
+
+        Raise `BadRequest` (app.errors) to refuse the job with a sentence; that is no failure of the extension.
+        """
         return None
 
     def around_model(self, model: Denoiser, request: AnyRequest) -> Denoiser | None:
@@ -146,9 +149,9 @@ class Extensions:
                 return None if answer is None else _CHECKS[hook_name](answer, given)
             if before:
                 _check_table(hook_name, table, before)
-        except Cancelled:
-            raise
         except (Exception, SystemExit) as error:
+            if isinstance(error, Cancelled) or (isinstance(error, BadRequest) and hook_name == "change_request"):
+                raise
             if isinstance(before, dict):
                 table.clear()
                 table.update(before)

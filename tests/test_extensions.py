@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from app.errors import Cancelled, OutOfMemory
+from app.errors import BadRequest, Cancelled, OutOfMemory
 from app.extensions import HOOKS, Extensions, Tab, hook
 from app.request import Txt2Img, Zoom
 
@@ -114,6 +114,13 @@ def test_a_hook_that_fails_is_switched_off_and_skipped(load, hook_name: str, bod
     assert list(extensions.call(name, **{key: values[key] for key in HOOKS[name]})) == []
     assert reason in extensions.failed["bad"]
     assert list(extensions.loaded) == ["good"]
+
+
+def test_an_extension_may_refuse_a_job(load) -> None:
+    extensions = load(strict="from app.errors import BadRequest\n@hook\ndef change_request(request): raise BadRequest('No cats.')")
+    with pytest.raises(BadRequest, match=r"^No cats\.$"):
+        list(extensions.call("change_request", request=Txt2Img(prompt="a cat")))
+    assert not extensions.failed
 
 
 def test_the_pictures_of_a_zoom_keep_their_size(load) -> None:

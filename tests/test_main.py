@@ -67,6 +67,7 @@ def cli(tmp_path: Path, tiny_folder: Path, painter: Painter, monkeypatch: pytest
 @pytest.fixture
 def photo(tmp_path: Path) -> str:
     Image.new("RGB", (64, 64), "green").save(tmp_path / "photo.png")
+    Image.new("L", (64, 64), "white").save(tmp_path / "mask.png")
     return "photo.png"
 
 
@@ -103,7 +104,7 @@ def test_without_o_pictures_go_to_the_outputs_folder_whose_journal_stays_alone(c
 
 
 def test_input_pictures_are_files(cli, painter: Painter, photo: str) -> None:
-    assert cli("inpaint", "--image", photo, "--mask", photo, "--mask-blur", "3", "--denoising-strength", ".5", "-o", "out.png")[0] == 0
+    assert cli("inpaint", "--image", photo, "--mask", "mask.png", "--mask-blur", "3", "--denoising-strength", ".5", "-o", "out.png")[0] == 0
     assert painter.sizes == {"image": (64, 64), "mask": (64, 64)}
     assert (painter.asked.mask_blur, painter.asked.denoising_strength) == (3, 0.5)
     assert cli("outpaint", "--image", photo, "--left", "8", "--right", "0", "-o", "out.png")[0] == 0

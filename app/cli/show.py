@@ -9,7 +9,9 @@ from typing import Any
 from app import flags, infotext
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
+from app.engine.families import FAMILIES
 from app.errors import BadPicture
+from app.extensions import Extensions
 from app.library import read
 
 PROG = "python -m app"
@@ -51,7 +53,12 @@ def models(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="as JSON")
     flags.add_to(parser)
     given = parser.values(argv)
-    shelf = Shelf(flags.settings_of(given))
+    settings = flags.settings_of(given)
+    extensions = Extensions()
+    extensions.load(settings.extension_dir)
+    for _ in extensions.call("register_families", families=FAMILIES):
+        pass
+    shelf = Shelf(settings)
     files = [*shelf.checkpoints(), *shelf.vaes(), *shelf.loras(), *shelf.embeddings()]
     rows = [_row(file) for file in files]
     if given.get("json"):

@@ -44,7 +44,7 @@ def draw(kind: type[Request], name: str, studio: Studio) -> Component:
     if limits:
         return gr.Slider(value=field.default, step=extra["step"], **limits, **look)
     choices = list(get_args(field.annotation))
-    draw_choices = gr.Radio if len(choices) <= 3 or kind is Inpaint else gr.Dropdown
+    draw_choices = gr.Radio if len(choices) <= 2 or kind is Inpaint else gr.Dropdown
     return draw_choices(choices, value=field.default, **look)
 
 

@@ -281,7 +281,7 @@ darkroom.MaskEditor = class {
   async flush() {
     clearTimeout(this.timer);
     while (this.saving) await this.saving;
-    if (!this.image) return null;
+    if (!this.image) return "";
     if (this.dirty) { this.saving = this.upload(); try { await this.saving; } finally { this.saving = null; } }
     return {image: this.image, mask: this.mask};
   }
@@ -304,5 +304,5 @@ darkroom.MaskEditor = class {
     this.tell();
   }
 
-  tell() { this.host.props.value = this.image ? {image: this.image, mask: this.mask} : null; }
+  tell() { this.host.props.value = this.image ? {image: this.image, mask: this.mask} : ""; }
 };

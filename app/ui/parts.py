@@ -42,7 +42,7 @@ def job_view(task: str) -> gr.HTML:
 
 
 def picture_input(task: str, label: str, elem_id: str, optional: bool) -> gr.HTML:
-    """A picture handed in by drop, paste or file. Value: its id, or None."""
+    """A picture handed in by drop, paste or file. Value: its id, or "" while there is none."""
     return part("pictureInput", task, elem_id, label=label, optional=optional)
 
 

@@ -6,14 +6,14 @@ darkroom.pictureInput = ({element, props, watch}) => {
   const face = el("img", {alt: "the picture to start from", hidden: true});
   const hint = el("span", {class: "dr-hint"});
   const size = el("span", {class: "dr-size"});
-  const clear = el("button", {type: "button", class: "dr-x", hidden: true, "aria-label": "Remove the picture", onclick: (event) => { event.stopPropagation(); show(null); }}, "✕");
+  const clear = el("button", {type: "button", class: "dr-x", hidden: true, "aria-label": "Remove the picture", onclick: (event) => { event.stopPropagation(); show(""); }}, "✕");
   const zone = el("div", {class: "dr-picture", tabindex: "0", role: "button", "aria-label": props.label || "Picture"}, face, hint, size, clear, input);
   const words = `${props.optional ? "Optional: drop" : "Drop"}, paste or click to choose a picture`;
-  let shown = null;
+  let shown = "";  // never null: Gradio hands null back as "", which would go round and round
 
   function show(id) {
-    shown = id || null;
-    if (props.value !== shown) props.value = shown;
+    shown = id || "";
+    if ((props.value || "") !== shown) props.value = shown;
     face.hidden = clear.hidden = !shown;
     hint.textContent = shown ? "" : words;
     size.textContent = "";
@@ -28,13 +28,13 @@ darkroom.pictureInput = ({element, props, watch}) => {
     zone.classList.remove("busy");
   }
   face.addEventListener("load", () => { size.textContent = `${face.naturalWidth} × ${face.naturalHeight}`; });
-  face.addEventListener("error", () => { if (shown) show(null); });
+  face.addEventListener("error", () => { if (shown) show(""); });
   zone.addEventListener("click", () => input.click());
   input.addEventListener("click", (event) => event.stopPropagation());
   zone.addEventListener("keydown", (event) => {
     if (event.target !== zone) return;
     if ((event.key === "Enter" && !event.ctrlKey && !event.metaKey) || event.key === " ") { event.preventDefault(); input.click(); }
-    if (event.key === "Delete" || event.key === "Backspace") show(null);
+    if (event.key === "Delete" || event.key === "Backspace") show("");
   });
   input.addEventListener("change", () => { if (input.files[0]) open(input.files[0]); input.value = ""; });
   zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
@@ -45,7 +45,7 @@ darkroom.pictureInput = ({element, props, watch}) => {
     const file = await darkroom.dropped(event.dataTransfer);
     if (file) open(file); else darkroom.say("That is not a picture.", "note");
   });
-  watch("value", () => { if (props.value !== shown) show(props.value); });
+  watch("value", () => { if ((props.value || "") !== shown) show(props.value); });
   element.firstElementChild.append(el("div", {class: "dr-label"}, props.label || "Picture"), zone);
   darkroom.pictures[task] = {open};
   show(props.value);

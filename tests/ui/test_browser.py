@@ -1,0 +1,206 @@
+"""The page, as a person uses it: in a real browser, on the real server."""
+
+import io
+import re
+
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.browser
+TASKS = ("txt2img", "img2img", "inpaint", "outpaint", "zoom")
+
+
+def expect(locator):
+    from playwright.sync_api import expect as playwright_expect
+
+    return playwright_expect(locator)
+
+
+def prompt(page, text, task="txt2img"):
+    page.locator(f"#{task}_prompt textarea").fill(text)
+
+
+def generate(page, text, task="txt2img"):
+    prompt(page, text, task)
+    page.locator(f"#{task}_go").click()
+
+
+def status(page, task="txt2img"):
+    return page.locator(f"#{task}_job .dr-status-text")
+
+
+def tab(page, task):
+    page.locator(f"button[role=tab][data-tab-id={task}]:visible").click()
+
+
+def png(width=64, height=64, colour="green"):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    return {"name": "picture.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+
+
+def finished(site, page, task="txt2img"):
+    """The file of the last picture of the job that a tab shows."""
+    job_id = page.evaluate(f"darkroom.views.{task}.current")
+    outputs = site.studio.jobs.get(job_id, None).job.outputs
+    return site.studio.library.get(outputs[-1], None).path.read_bytes()
+
+
+def test_a_picture_from_a_prompt_and_its_parameters(visit):
+    page = visit()
+    page.locator("#txt2img_examples .dr-chip").first.click()
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value(re.compile("^the house in the forest, dark night"))
+    page.locator("#txt2img_batch_count input[type=number]").fill("2")
+    page.locator("#txt2img_batch_count input[type=number]").blur()
+    page.keyboard.press("Control+Enter")
+    expect(status(page)).to_have_text(re.compile("^Done · 2 pictures"))
+    expect(page.locator("#txt2img_job .dr-strip img")).to_have_count(2)
+    assert page.locator("#txt2img_job .dr-large img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    page.locator("#txt2img_job summary").click()
+    expect(page.locator("#txt2img_job .dr-infotext")).to_contain_text("Steps: 20")
+    page.locator("#txt2img_recycle").click()
+    expect(page.locator("#txt2img_seed input, #txt2img_seed textarea")).to_have_value(re.compile(r"^\d+$"))
+    page.locator("#txt2img_dice").click()
+    expect(page.locator("#txt2img_seed input, #txt2img_seed textarea")).to_have_value("-1")
+
+
+def test_reload_keeps_the_job_and_the_fields(visit, slow):
+    page = visit()
+    page.locator("#txt2img_width input").fill("96")
+    page.locator("#txt2img_width input").blur()
+    generate(page, "slow morning")
+    expect(status(page)).to_contain_text("step 1 of 20")
+    expect(page.locator("#txt2img_job .dr-live")).to_be_visible()
+    page.reload()
+    expect(status(page)).to_contain_text("step 1 of 20")
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value("slow morning")
+    expect(page.locator("#txt2img_width input")).to_have_value("96")
+    slow.go.set()
+    expect(status(page)).to_contain_text("Done · 1 picture")
+    page.reload()
+    expect(status(page)).to_contain_text("Done · 1 picture")
+    expect(page.locator("#txt2img_job .dr-large img")).to_be_visible()
+
+
+def test_stop_keeps_what_is_finished_and_the_job_can_run_again(visit, slow):
+    page = visit()
+    generate(page, "slow stop")
+    expect(status(page)).to_contain_text("step 1 of 20")
+    page.locator("#txt2img_stop").click()
+    expect(status(page)).to_contain_text("Stopped")
+    slow.go.set()
+    page.locator("#txt2img_job .dr-again").click()
+    expect(status(page)).to_contain_text("Done")
+    expect(page.locator("#txt2img_job .dr-queue .dr-job")).to_have_count(1)
+
+
+def test_escape_stops_the_visible_tab(visit, slow):
+    page = visit()
+    generate(page, "slow escape")
+    expect(status(page)).to_contain_text("step 1 of 20")
+    page.keyboard.press("Escape")
+    expect(status(page)).to_contain_text("Stopped")
+
+
+def test_two_browsers_see_their_own_jobs(visit, slow):
+    one, two = visit(), visit()
+    generate(one, "slow one")
+    expect(status(one)).to_contain_text("step 1 of 20")
+    generate(two, "two")
+    expect(status(two)).to_contain_text("Queued")
+    assert one.evaluate("darkroom.views.txt2img.ids").__len__() == 1
+    two.locator("#txt2img_stop").click()
+    expect(status(two)).to_contain_text("Stopped")
+    expect(status(one)).to_contain_text("step 1 of 20")
+    slow.go.set()
+    expect(status(one)).to_contain_text("Done")
+
+
+def test_a_painted_mask_is_what_is_painted_anew(visit, site):
+    page = visit()
+    tab(page, "inpaint")
+    page.locator("#inpaint_image .dr-tools input[type=file]").first.set_input_files(png())
+    expect(page.locator("#inpaint_image .dr-tools .dr-hint")).to_have_text("64 × 64")
+    box = page.locator("#inpaint_image .dr-view").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 - 40, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 40, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    page.locator("#inpaint_go").click()
+    expect(status(page, "inpaint")).to_contain_text("Done")
+    image = Image.open(io.BytesIO(finished(site, page, "inpaint")))
+    assert image.size == (64, 64)
+    assert image.getpixel((32, 32)) == (255, 0, 0)
+    assert image.getpixel((2, 2)) == (0, 128, 0)
+
+
+def test_an_inpaint_without_mask_is_refused_with_a_sentence(visit):
+    page = visit()
+    tab(page, "inpaint")
+    page.locator("#inpaint_image .dr-tools input[type=file]").first.set_input_files(png())
+    expect(page.locator("#inpaint_image .dr-tools .dr-hint")).to_have_text("64 × 64")
+    page.locator("#inpaint_go").click()
+    expect(page.locator(".toast-body").first).to_contain_text("Mask (mask) is missing")
+
+
+def test_send_to_brings_picture_and_parameters(visit):
+    page = visit()
+    generate(page, "a red boat")
+    expect(status(page)).to_contain_text("Done")
+    page.locator("#txt2img_job [data-send=img2img]").click()
+    expect(page.locator("#img2img_prompt textarea")).to_have_value("a red boat")
+    expect(page.locator("#img2img_image .dr-picture img")).to_be_visible()
+    page.locator("#img2img_go").click()
+    expect(status(page, "img2img")).to_contain_text("Done")
+
+
+def test_dropped_picture_fills_its_tab(visit, site):
+    page = visit()
+    generate(page, "a lighthouse at dusk")
+    expect(status(page)).to_contain_text("Done")
+    data = finished(site, page)
+    tab(page, "outpaint")
+    page.locator("#outpaint_drop input[type=file]").set_input_files({"name": "made.png", "mimeType": "image/png", "buffer": data})
+    expect(page.locator("#outpaint_prompt textarea")).to_have_value("a lighthouse at dusk")
+
+
+def test_gallery_shows_deletes_and_sends(visit):
+    page = visit()
+    generate(page, "for the gallery")
+    expect(status(page)).to_contain_text("Done")
+    tab(page, "gallery")
+    tiles = page.locator("#gallery .dr-tile")
+    expect(tiles.first).to_be_visible()
+    before = tiles.count()
+    tiles.first.click()
+    expect(page.locator(".dr-viewer .dr-infotext")).to_contain_text("for the gallery")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator(".dr-viewer .dr-danger").click()
+    expect(tiles).to_have_count(before - 1)
+
+
+def test_errors_are_sentences(visit):
+    page = visit()
+    page.locator("#txt2img_width input").fill("65")
+    page.locator("#txt2img_width input").blur()
+    generate(page, "odd")
+    expect(page.locator(".toast-body").first).to_contain_text("Width (width) is 65, but it must be a whole number from 64 to 4096, a multiple of 8")
+    page.locator("#txt2img_width input").fill("64")
+    page.locator("#txt2img_width input").blur()
+    generate(page, "broken")
+    expect(status(page)).to_have_text("The paint is dry. Buy some.")
+    expect(page.locator("#txt2img_job .dr-again")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_on_a_phone(visit, scheme):
+    page = visit(390, 844, color_scheme=scheme, has_touch=True)
+    for task in TASKS:
+        if (button := page.locator(f"button[role=tab][data-tab-id={task}]:visible")).count():
+            button.click()
+        else:
+            page.locator(".overflow-menu > button").click()
+            page.locator(".overflow-dropdown button").filter(has_text=page.evaluate(f"darkroom.TITLES.{task}")).click()
+        expect(page.locator(f"#{task}_go")).to_be_in_viewport()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("document.body.classList.contains('dark')") is (scheme == "dark")

@@ -1,0 +1,82 @@
+"""Values by name in, a job, values or one sentence out."""
+
+import logging
+
+import gradio as gr
+import pytest
+
+from app.errors import BadRequest, UnknownName
+from app.request import MAX_SEED, parse_json
+from app.ui.handler import checked, fitting, given, submitter, toasts
+from tests.api.conftest import make_studio
+
+IMAGE, MASK = "a" * 64, "b" * 64
+
+
+class Asker:
+    """The part of a request of Gradio that tells who asks."""
+
+    headers: dict[str, str] = {}  # noqa: RUF012
+    cookies: dict[str, str] = {}  # noqa: RUF012
+    client = None
+
+
+@pytest.fixture
+def studio(tmp_path):
+    house, _ = make_studio(tmp_path)
+    yield house
+    house.close()
+
+
+def test_what_was_left_empty_is_left_out() -> None:
+    assert given({"prompt": "", "width": None, "height": 0, "seed": "", "steps": 3, "cfg_scale": 0}) == {"steps": 3, "cfg_scale": 0}
+
+
+def test_the_mask_editor_gives_two_pictures() -> None:
+    assert given({"image": {"image": IMAGE, "mask": MASK}}) == {"image": IMAGE, "mask": MASK}
+    assert given({"image": {"image": IMAGE, "mask": None}}) == {"image": IMAGE}
+
+
+def test_submit_queues_the_request_that_the_values_describe(studio) -> None:
+    job_id = submitter("txt2img", studio)(Asker(), prompt="a boat", seed=str(MAX_SEED), width=128, height=None, styles=[], checkpoint="tiny")
+    queued = studio.jobs.get(job_id, None).job
+    request = parse_json(queued.request)
+    assert (request.prompt, request.seed, request.width, request.height) == ("a boat", MAX_SEED, 128, 64)
+
+
+def test_a_bad_value_is_one_sentence_and_nothing_is_queued(studio) -> None:
+    with pytest.raises(gr.Error) as caught:
+        submitter("txt2img", studio)(Asker(), width=65)
+    assert caught.value.message.startswith("Width (width) is 65, but it must be a whole number from 64 to 4096")
+    assert studio.jobs.list(None) == []
+
+
+def test_toasts_escape_what_a_person_typed() -> None:
+    with pytest.raises(gr.Error) as caught, toasts():
+        raise UnknownName("sampler", "<img src=x>", ["Euler"])
+    assert "<img" not in caught.value.message and "&lt;img" in caught.value.message
+
+
+def test_a_bug_goes_to_the_log_and_not_to_the_visitor(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR), pytest.raises(gr.Error) as caught, toasts():
+        raise ZeroDivisionError("secret")
+    assert "secret" not in caught.value.message
+    assert "secret" in caplog.text
+
+
+def test_parameters_for_another_tab_are_the_shared_ones() -> None:
+    request = {"task": "outpaint", "prompt": "a tower", "seed": 7, "denoising_strength": 0.95, "batch_size": 4, "image": IMAGE, "left": 32}
+    assert fitting("img2img", request) == {"prompt": "a tower", "seed": "7"}
+    assert fitting("outpaint", request) == {"prompt": "a tower", "seed": "7", "denoising_strength": 0.95, "batch_size": 4, "left": 32}
+
+
+def test_sizes_go_where_pictures_begin_from_nothing() -> None:
+    request = {"task": "img2img", "width": 96, "height": 64}
+    assert fitting("txt2img", request) == {"width": 96, "height": 64}
+    assert fitting("inpaint", request) == {}
+
+
+def test_a_picture_cannot_bring_values_that_a_request_cannot_hold() -> None:
+    assert checked({"task": "img2img", "steps": 12, "styles": ["x"], "image": "nonsense", "invented": 1}) == {"task": "img2img", "steps": 12, "styles": ("x",)}
+    with pytest.raises(BadRequest, match="Sampling steps"):
+        checked({"task": "txt2img", "steps": "many"})

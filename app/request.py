@@ -61,8 +61,6 @@ class Request(BaseModel):
     clip_skip: int = param(1, "Clip skip", "How many last layers of the text encoder to leave out, plus one", step=1, ge=1, le=12)
     seed: int = param(-1, "Seed", "-1 draws a new one", widget="number", ge=-1, le=MAX_SEED)
     rng: NoiseSource = param("NV", "Noise source", "NV: the same picture on every device")
-    batch_count: int = param(1, "Batch count", "How many batches, one after the other", step=1, ge=1, le=100)
-    batch_size: int = param(1, "Batch size", "Pictures made side by side", step=1, ge=1, le=16)
 
     @field_validator("prompt", "negative_prompt")
     @classmethod
@@ -81,12 +79,23 @@ class Request(BaseModel):
     @property
     def pictures(self) -> int:
         """How many pictures the job makes."""
-        return self.batch_count * self.batch_size
+        return 1
 
     def picture_fields(self) -> dict[str, str]:
         """Names and ids of the input pictures that are set, e.g. {"image": "<sha256>", "mask": "<sha256>"}."""
         found = {name: getattr(self, name) for name in ("image", "mask") if name in type(self).model_fields}
         return {name: value for name, value in found.items() if value}
+
+
+class Batched(Request):
+    """A request for one or more pictures: picture i has seed + i."""
+
+    batch_count: int = param(1, "Batch count", "How many batches, one after the other", step=1, ge=1, le=100)
+    batch_size: int = param(1, "Batch size", "Pictures made side by side", step=1, ge=1, le=16)
+
+    @property
+    def pictures(self) -> int:
+        return self.batch_count * self.batch_size
 
 
 class Sized(Request):
@@ -96,13 +105,13 @@ class Sized(Request):
     height: Side | None = param(None, "Height", "Empty: what suits the checkpoint or the source picture", step=8)
 
 
-class Txt2Img(Sized):
+class Txt2Img(Sized, Batched):
     """A picture from a prompt."""
 
     task: Literal["txt2img"] = "txt2img"
 
 
-class Img2Img(Sized):
+class Img2Img(Sized, Batched):
     """A picture from a picture and a prompt."""
 
     task: Literal["img2img"] = "img2img"
@@ -111,7 +120,7 @@ class Img2Img(Sized):
     denoising_strength: float = param(0.75, "Denoising strength", "0 keeps the image, 1 ignores it", step=0.01, ge=0, le=1)
 
 
-class Inpaint(Sized):
+class Inpaint(Sized, Batched):
     """Paint a part of a picture anew; every pixel outside the mask and its blur band is kept bit for bit."""
 
     task: Literal["inpaint"] = "inpaint"
@@ -126,7 +135,7 @@ class Inpaint(Sized):
     mask_padding: int = param(32, "Only masked padding, pixels", "Surroundings that the model sees around the mask", step=1, ge=0, le=256)
 
 
-class Outpaint(Request):
+class Outpaint(Batched):
     """Extend a picture; the original pixels are kept bit for bit outside the overlap."""
 
     task: Literal["outpaint"] = "outpaint"
@@ -146,7 +155,9 @@ class Zoom(Sized):
 
     task: Literal["zoom"] = "zoom"
     image: PictureId | None = param(None, "Start image", "Empty: the first key is drawn from its prompt", widget="image")
-    storyboard: str = param("", "Prompts by key", "One a line, '3: a castle' from key 3 on; empty: the prompt for all", widget="lines", max_length=MAX_PROMPT_BYTES)
+    storyboard: str = param(
+        "", "Prompts by key", "One a line, '3: a castle' from key 3 on; empty: the prompt for all", widget="lines", max_length=MAX_PROMPT_BYTES
+    )
     keys: int = param(4, "Keys", "Key pictures, the first one counted", step=1, ge=2, le=64)
     ratio: float = param(2.0, "Zoom per key", "How much larger the world is at each key", step=0.05, ge=1.25, le=4)
     seconds: float = param(6.0, "Seconds", "Length of the video", step=0.5, ge=0.5, le=600)

@@ -37,7 +37,7 @@ def one_picture(source: Path | str | bytes | Image.Image) -> dict[str, Any] | No
     request, index = chunk.get("request"), chunk.get("index", 0)
     if not isinstance(request, dict):
         return None
-    if isinstance(request.get("seed"), int) and isinstance(index, int) and request.get("task") != "zoom":
+    if isinstance(request.get("seed"), int) and isinstance(index, int) and "batch_size" in request:
         request = {**request, "seed": request["seed"] + index, "batch_count": 1, "batch_size": 1}
     return request
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from app.canvas.fit import GRID, Pixels, as_image, fit, resized
 from app.engine.noise import Stream
-from app.request import MAX_SEED, Request, ResizeMode
+from app.request import MAX_SEED, Batched, ResizeMode
 from app.work import Picture
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Batch:
         return self.first + 1
 
 
-def batches(request: Request, brush: "Brush") -> Iterator[Batch]:
+def batches(request: Batched, brush: "Brush") -> Iterator[Batch]:
     """batch_count batches of batch_size; picture i has the seed of the request plus i."""
     for first in range(0, request.pictures, request.batch_size):
         seeds = tuple((request.seed + first + i) % (MAX_SEED + 1) for i in range(request.batch_size))

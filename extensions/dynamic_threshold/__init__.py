@@ -31,9 +31,8 @@ def percentile_of(prompt):
 def clamped(latents, percentile):
     """(b,c,h,w) -> the same, with each channel's outliers at the percentile of the distances from its mean."""
     mean = latents.mean((2, 3), keepdim=True)
-    apart = latents - mean
-    limit = apart.abs().flatten(2).quantile(percentile / 100, dim=2)[..., None, None]
-    return mean + apart.clamp(-limit, limit)
+    limit = (latents - mean).abs().flatten(2).quantile(percentile / 100, dim=2)[..., None, None]
+    return latents.clamp(mean - limit, mean + limit)
 
 
 @hook

@@ -5,13 +5,15 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 SCRIPTS = ("page.js", "viewer.js", "jobview.js", "pictureinput.js", "maskeditor.js", "gallery.js")
 STYLES = ("style.css", "parts.css")
+OVERLAY = "overlay.css"
 
 
 def head(theme: str) -> str:
     """What goes into the page's head: our scripts, inline, and the theme that was asked for at start ("auto": the browser's)."""
     force = f"window.darkroomTheme = {theme!r};" if theme in ("light", "dark") else ""
     scripts = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    return f'<meta name="color-scheme" content="light dark"><script>{force}\n{scripts}</script>'
+    overlay = (FOLDER / OVERLAY).read_text(encoding="utf-8")
+    return f'<meta name="color-scheme" content="light dark"><style>{overlay}</style><script>{force}\n{scripts}</script>'
 
 
 def css() -> str:

@@ -45,7 +45,7 @@ def build(studio: Studio) -> gr.Blocks:
         for panel in panels:
             connect(panel, studio, page)
         connect_sending(panels, galleries, bar, studio)
-        connect_refresh(panels, studio)
+        connect_refresh(panels, studio, page)
     page.queue(default_concurrency_limit=None, max_size=EVENTS, api_open=False)
     page._queue.sleep_when_free = 0.02  # seconds; Gradio polls a thousand times a second, which costs 7 % of a core
     page._queue.progress_update_sleep_when_free = 0.2
@@ -116,16 +116,21 @@ def connect_sending(panels: list[Panel], galleries: list[gr.HTML], bar: gr.Tabs,
             getattr(source, f"send_{task}")(send, outputs=outputs, **QUIET)
 
 
-def connect_refresh(panels: list[Panel], studio: Studio) -> None:
-    """⟳ looks through the model folders again and updates the pickers of all tabs; so does loading the page."""
-    pickers = {panel.parts[name]: panel.tab.kind.model_fields[name].json_schema_extra for panel in panels for name in fields.PICKERS}
+def connect_refresh(panels: list[Panel], studio: Studio, page: gr.Blocks) -> None:
+    """⟳ looks through the model folders again and updates the pickers of all tabs; a page that opens shows what is known by then."""
+    lists = {panel.parts[name]: fields.list_of(panel.tab.kind, name) for panel in panels for name in fields.PICKERS}
+
+    def known() -> list[Any]:
+        return [gr.Dropdown(choices=fields.offered(choices, studio)) for choices in lists.values()]
 
     def refresh() -> list[Any]:
         with toasts():
             studio.shelf.refresh()
-            return [gr.Dropdown(choices=fields.offered(extra["choices"], studio)) for extra in pickers.values()]  # type: ignore[index, call-overload]
+            return known()
 
-    gr.on([panel.tools["refresh"].click for panel in panels], refresh, outputs=list(pickers), **QUIET)
+    page.load(known, outputs=list(lists), **QUIET)
+    for panel in panels:
+        panel.tools["refresh"].click(refresh, outputs=list(lists), **QUIET)
 
 
 def resizer(studio: Studio) -> Callable[..., list[Any]]:

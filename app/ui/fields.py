@@ -63,6 +63,12 @@ def picker(choices: str, default: Any, studio: Studio, look: dict[str, Any]) -> 
     return gr.Dropdown(names, value=value, multiselect=many, allow_custom_value=True, **look)
 
 
+def list_of(kind: type[Request], name: str) -> str:
+    """Name of the list that a picker shows ("samplers", "checkpoints", ...); empty for other fields."""
+    extra = kind.model_fields[name].json_schema_extra
+    return str(extra["choices"]) if isinstance(extra, dict) else ""
+
+
 def offered(choices: str, studio: Studio) -> list[tuple[str, str]]:
     """What a picker shows, as (label, value) pairs."""
     names = [(name, name) for name in studio.choices(choices)]

@@ -172,8 +172,8 @@ darkroom.JobView = class {
   }
 
   sentence(job) {
-    const several = job.pictures > 1, made = job.outputs.length;
-    const count = `${made} ${made === 1 ? "picture" : "pictures"}`;
+    const several = job.pictures > 1, made = job.outputs.filter((output) => output.kind !== "video").length;
+    const count = `${made} ${job.task === "zoom" ? "key" : "picture"}${made === 1 ? "" : "s"}${made < job.outputs.length ? " and the video" : ""}`;
     const left = job.seconds_left != null ? ` · ${darkroom.duration(job.seconds_left)} left` : "";
     if (this.stopping === job.id && this.isLive(job)) return "Stopping …";
     switch (job.state) {

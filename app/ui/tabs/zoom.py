@@ -5,7 +5,7 @@ from app.ui.tabs.tab import MORE, SAMPLING, Group, TaskTab
 
 JOURNEY = Group("Journey", (("storyboard",), ("keys", "ratio"), ("direction", "coherence"), ("overlap",)))
 VIDEO = Group("Video", (("seconds", "fps"), ("video_format",)))
-START = Group("Start image", (("image",),), open=False)
+START = Group("Start", (("image",),))
 
 TAB = TaskTab(
     Zoom,

@@ -139,7 +139,7 @@ class Extensions:
     def _ask(self, name: str, function: Callable[..., Any], given: dict[str, Any]) -> Any:
         """One answer of one extension, checked; None when it failed."""
         hook_name = function.hook  # type: ignore[attr-defined]
-        table = given[HOOKS[hook_name][0]] if hook_name.startswith("register_") else None
+        table: Any = given[HOOKS[hook_name][0]] if hook_name.startswith("register_") else None
         before = table.copy() if isinstance(table, (dict, list)) else None
         try:
             if hook_name == "around_model":

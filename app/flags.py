@@ -145,8 +145,8 @@ def _from_toml(path: Path) -> Values:
     values: Values = {}
     for key, value in table.items():
         if key not in actions:
-            error = unknown_flag(key, actions, "setting")
-            raise BadSettings(f"settings.toml: {error.message}", error.hint)
+            unknown = unknown_flag(key, actions, "setting")
+            raise BadSettings(f"settings.toml: {unknown.message}", unknown.hint)
         values[key] = _toml_value(key, value, actions[key], path.parent)
     return {key: value for key, value in values.items() if value is not None}
 
@@ -181,7 +181,7 @@ def _settings(values: Values, root: Path) -> Settings:
     """Checked values -> Settings."""
     precision = _one_of("precision", values.get("precision", "autocast"), PRECISIONS)
     host, server_name = _host(values)
-    vram = next((name for name in ("lowvram", "medvram") if values.get(name)), "normal")
+    vram: Any = next((name for name in ("lowvram", "medvram") if values.get(name)), "normal")
     models = (root / "models",)
     return Settings(
         root=root,

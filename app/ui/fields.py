@@ -26,7 +26,7 @@ def draw(kind: type[Request], name: str, studio: Studio) -> Component:
     field = kind.model_fields[name]
     extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     task = kind.model_fields["task"].default
-    look = {"label": field.title or name, "elem_id": f"{task}_{name}"}
+    look: dict[str, Any] = {"label": field.title or name, "elem_id": f"{task}_{name}"}
     if extra["widget"] == "image":
         return mask_editor(task, **look) if kind is Inpaint else picture_input(task, optional=not field.is_required(), **look)
     look["info"] = field.description or None
@@ -48,7 +48,7 @@ def draw(kind: type[Request], name: str, studio: Studio) -> Component:
     return draw_choices(choices, value=field.default, **look)
 
 
-def bounds(kind: type[Request], name: str) -> dict[str, float]:
+def bounds(kind: type[Request], name: str) -> dict[str, Any]:
     """Lower and upper bound of a number field, as sliders call them; empty when it has none."""
     schema = kind.model_json_schema()["properties"][name]
     schema = next((option for option in schema.get("anyOf", []) if "minimum" in option), schema)
@@ -75,7 +75,7 @@ def offered(choices: str, studio: Studio) -> list[tuple[str, str]]:
     return [("From the checkpoint", ""), *names] if choices == "vaes" else names
 
 
-def size_field(kind: type[Request], studio: Studio, step: float, limits: dict[str, float], look: dict[str, Any]) -> Component:
+def size_field(kind: type[Request], studio: Studio, step: float, limits: dict[str, Any], look: dict[str, Any]) -> Component:
     """Width or height: the checkpoint's native size where pictures begin from nothing, else empty, which means as the image."""
     fresh = kind in STARTS_AT_NATIVE_SIZE
     value, words = (native_size(studio, ""), "native size") if fresh else (None, "as the image")

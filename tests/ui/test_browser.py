@@ -82,24 +82,20 @@ def test_reload_keeps_the_job_and_the_fields(visit, slow):
     expect(page.locator("#txt2img_job .dr-large img")).to_be_visible()
 
 
-def test_stop_keeps_what_is_finished_and_the_job_can_run_again(visit, slow):
+def test_stop_and_escape_stop_and_the_job_can_run_again(visit, slow):
     page = visit()
     generate(page, "slow stop")
     expect(status(page)).to_contain_text("step 1 of 20")
     page.locator("#txt2img_stop").click()
     expect(status(page)).to_contain_text("Stopped")
-    slow.go.set()
     page.locator("#txt2img_job .dr-again").click()
-    expect(status(page)).to_contain_text("Done")
-    expect(page.locator("#txt2img_job .dr-queue .dr-job")).to_have_count(1)
-
-
-def test_escape_stops_the_visible_tab(visit, slow):
-    page = visit()
-    generate(page, "slow escape")
     expect(status(page)).to_contain_text("step 1 of 20")
     page.keyboard.press("Escape")
     expect(status(page)).to_contain_text("Stopped")
+    slow.go.set()
+    page.locator("#txt2img_job .dr-again").click()
+    expect(status(page)).to_contain_text("Done")
+    expect(page.locator("#txt2img_job .dr-queue .dr-job")).to_have_count(2)
 
 
 def test_two_browsers_see_their_own_jobs(visit, slow):
@@ -121,6 +117,8 @@ def test_a_painted_mask_is_what_is_painted_anew(visit, site):
     tab(page, "inpaint")
     page.locator("#inpaint_image .dr-tools input[type=file]").first.set_input_files(png())
     expect(page.locator("#inpaint_image .dr-tools .dr-hint")).to_have_text("64 × 64")
+    page.locator("#inpaint_go").click()
+    expect(page.locator(".toast-body").first).to_contain_text("Mask (mask) is missing")
     box = page.locator("#inpaint_image .dr-view").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2 - 40, box["y"] + box["height"] / 2)
     page.mouse.down()
@@ -134,16 +132,7 @@ def test_a_painted_mask_is_what_is_painted_anew(visit, site):
     assert image.getpixel((2, 2)) == (0, 128, 0)
 
 
-def test_an_inpaint_without_mask_is_refused_with_a_sentence(visit):
-    page = visit()
-    tab(page, "inpaint")
-    page.locator("#inpaint_image .dr-tools input[type=file]").first.set_input_files(png())
-    expect(page.locator("#inpaint_image .dr-tools .dr-hint")).to_have_text("64 × 64")
-    page.locator("#inpaint_go").click()
-    expect(page.locator(".toast-body").first).to_contain_text("Mask (mask) is missing")
-
-
-def test_send_to_brings_picture_and_parameters(visit):
+def test_send_to_and_a_dropped_picture_bring_the_parameters(visit, site):
     page = visit()
     generate(page, "a red boat")
     expect(status(page)).to_contain_text("Done")
@@ -152,16 +141,10 @@ def test_send_to_brings_picture_and_parameters(visit):
     expect(page.locator("#img2img_image .dr-picture img")).to_be_visible()
     page.locator("#img2img_go").click()
     expect(status(page, "img2img")).to_contain_text("Done")
-
-
-def test_dropped_picture_fills_its_tab(visit, site):
-    page = visit()
-    generate(page, "a lighthouse at dusk")
-    expect(status(page)).to_contain_text("Done")
-    data = finished(site, page)
     tab(page, "outpaint")
-    page.locator("#outpaint_drop input[type=file]").set_input_files({"name": "made.png", "mimeType": "image/png", "buffer": data})
-    expect(page.locator("#outpaint_prompt textarea")).to_have_value("a lighthouse at dusk")
+    made = {"name": "made.png", "mimeType": "image/png", "buffer": finished(site, page, "img2img")}
+    page.locator("#outpaint_drop input[type=file]").set_input_files(made)
+    expect(page.locator("#outpaint_prompt textarea")).to_have_value("a red boat")
 
 
 def test_gallery_shows_deletes_and_sends(visit):

@@ -30,8 +30,10 @@ def test_every_field_is_drawn(task: str) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_labels_bounds_and_defaults_are_those_of_the_request(task: str, studio) -> None:
     kind = TASKS[task]
-    for name in fields.drawn(task) - {"mask"}:
-        component, field = draw(kind, name, studio), kind.model_fields[name]
+    with gr.Blocks():
+        components = {name: fields.draw(kind, name, studio) for name in fields.drawn(task) - {"mask"}}
+    for name, component in components.items():
+        field = kind.model_fields[name]
         label = component.props["label"] if "label" in getattr(component, "props", {}) else component.label
         assert (label, component.elem_id) == (field.title, f"{task}_{name}")
         if isinstance(component, gr.Slider):

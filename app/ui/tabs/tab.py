@@ -1,9 +1,9 @@
 """What the five tabs have in common: a form on the left, the bar and the results on the right."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import gradio as gr
-from gradio.components import Component
 
 from app.errors import StudioError
 from app.request import MAX_PROMPT_BYTES, Request
@@ -58,9 +58,9 @@ class Panel:
     """The components of one drawn tab, by name."""
 
     tab: TaskTab
-    parts: dict[str, Component] = field(default_factory=dict)
+    parts: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, gr.Button] = field(default_factory=dict)
-    extras: dict[str, Component] = field(default_factory=dict)
+    extras: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, studio: Studio) -> None:
         """Draw the tab inside an open `gr.Tab`."""

@@ -123,7 +123,9 @@ class Studio:
         sampler, schedule = resolve_sampler(request.sampler)
         schedule = schedule if schedule and request.schedule.lower() == "automatic" else resolve_schedule(request.schedule)
         vae = usable(find(self.shelf.vaes(), "VAE", request.vae)).name if request.vae else ""
-        for network in grammar.extract_networks(self.styles.apply(request).prompt)[1]:
+        networks = grammar.extract_networks(grammar.strip_comments(self.styles.apply(request).prompt))[1]
+        grammar.check_kinds(networks)
+        for network in networks:
             usable(find(self.shelf.loras(), "LoRA", network.name))
         check(request, {name: self.library.assets.get(asset) for name, asset in request.picture_fields().items()})
         known = {"checkpoint": checkpoint.name, "sampler": sampler, "schedule": schedule, "vae": vae}

@@ -88,8 +88,9 @@ def test_names_are_refused_before_queueing_with_the_nearest(studio: Studio) -> N
     for values, offered in (({"sampler": "Eular"}, "Euler"), ({"schedule": "Karas"}, "Karras"), ({"checkpoint": "tinny"}, "tiny"), ({"styles": ("Inc",)}, "Inc")):
         with pytest.raises(UnknownName, match=offered):
             studio.submit(Txt2Img(**SMALL, **values), ANNA)
-    for values in ({"vae": "none"}, {"prompt": "a <lora:none:1>"}):
-        with pytest.raises(UnknownName):
+    unknown = (({"vae": "none"}, "VAE 'none'"), ({"prompt": "a <lora:none:1>"}, "LoRA 'none'"), ({"prompt": "<hypernet:x:1>"}, "network 'hypernet'"))
+    for values, said in unknown:
+        with pytest.raises(UnknownName, match=said):
             studio.submit(Txt2Img(**{**SMALL, **values}), ANNA)
     with pytest.raises(NotFound):
         studio.submit(Img2Img(image="0" * 64), ANNA)

@@ -11,15 +11,13 @@ from app.engine.checkpoints.find import Shelf
 from app.engine.denoise import Denoiser, Start, denoise
 from app.engine.families.sd1 import Conditioning, Sd1Model
 from app.engine.noise import Stream
-from app.engine.prompt.grammar import Network, extract_networks
+from app.engine.prompt.grammar import Network, check_kinds, extract_networks, strip_comments
 from app.engine.samplers import SAMPLERS, resolve_sampler
 from app.engine.schedules import resolve_schedule, sigmas_for
-from app.errors import BadNumbers, UnknownName
+from app.errors import BadNumbers
 from app.extensions import Extensions
 from app.request import AnyRequest
 from app.work import Phase, Progress, Report
-
-LORA_KINDS = {"lora", "lyco"}
 
 
 class Brush:
@@ -107,8 +105,8 @@ class Brush:
 
     def _guided(self, prompt: str, negative: str) -> Denoiser:
         """The denoiser of the two prompts, with the LoRAs in the weights and the extensions around it."""
-        text, networks = extract_networks(prompt)
-        negative, _ = extract_networks(negative)
+        text, networks = extract_networks(strip_comments(prompt))
+        negative, _ = extract_networks(strip_comments(negative))
         embeddings = self._shelf.embeddings()
         if self.model.begin(self._loras(networks), embeddings):
             self._told = None
@@ -130,10 +128,8 @@ class Brush:
 
     def _loras(self, networks: Sequence[Network]) -> list[Lora]:
         """The LoRAs that a prompt names. Raises UnknownName."""
-        found = [Lora(self._shelf.lora(network.name), network.te, network.unet) for network in networks if network.kind in LORA_KINDS]
-        for network in networks:
-            if network.kind not in LORA_KINDS:
-                raise UnknownName("kind of network", network.kind, sorted(LORA_KINDS))
+        check_kinds(networks)
+        found = [Lora(self._shelf.lora(network.name), network.te, network.unet) for network in networks]
         hashes = [f"{lora.file.path.stem}: {network_hash(lora.file.path)}" for lora in found if not lora.file.problem]
         self._facts.pop("Lora hashes", None)
         self._facts |= {"Lora hashes": ", ".join(hashes)} if hashes else {}

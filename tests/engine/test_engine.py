@@ -288,3 +288,9 @@ def test_a_vae_that_fails_in_half_precision_is_run_in_full(make):
     handle.remove()
     assert picture.facts["VAE precision"] == "fp32" and vae.dtype == torch.float32
     assert np.abs(np.asarray(picture.image).astype(int) - expected).max() <= 2
+
+
+def test_comments_in_a_prompt_are_not_read(engine):
+    [plain] = paint(engine, request(prompt="a red house"))
+    [noted] = paint(engine, request(prompt="# a note\na red house# or blue"))
+    assert np.array_equal(plain, noted)

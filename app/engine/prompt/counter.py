@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from app.engine.checkpoints.header import ModelFile, read_header
 from app.engine.prompt.chunks import Word, count, words_by_first
-from app.engine.prompt.grammar import extract_networks
+from app.engine.prompt.grammar import extract_networks, strip_comments
 from app.engine.prompt.vocabulary import Vocabulary, clip_vocabulary, folder_vocabulary
 from app.errors import BadCheckpoint
 
@@ -25,7 +25,7 @@ def count_tokens(file: ModelFile, text: str, embeddings: Sequence[ModelFile] = (
         BadRequest: the prompt is too long or nested too deeply.
     """
     vocabulary = vocabulary_of(file)
-    plain, _ = extract_networks(text)
+    plain, _ = extract_networks(strip_comments(text))
     words = [word for word in (_word(embedding, vocabulary) for embedding in embeddings if embedding.path.stem.lower() in plain.lower()) if word]
     return count(vocabulary, plain, words_by_first(words))
 

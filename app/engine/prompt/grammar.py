@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from app.errors import BadRequest
+from app.errors import BadRequest, UnknownName
 
 MAX_BYTES = 8192
 MAX_DEPTH = 32
@@ -32,6 +32,10 @@ class Piece(NamedTuple):
 
     text: str
     weight: float
+
+
+LORA_KINDS = ("lora", "lyco")
+"""The kinds of tags that name a LoRA; A1111 accepts both words for either."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,13 @@ def strip_comments(text: str) -> str:
     """The text without `# ...` to the end of each line; lines that hold nothing but a comment go altogether."""
     lines = (line.partition("#")[0] if "#" in line else line for line in text.split("\n") if not line.startswith("#"))
     return "\n".join(lines)
+
+
+def check_kinds(networks: Iterable[Network]) -> None:
+    """Raises UnknownName for a tag such as `<hypernet:...>`, whose kind we do not load."""
+    for network in networks:
+        if network.kind not in LORA_KINDS:
+            raise UnknownName("kind of network", network.kind, LORA_KINDS)
 
 
 def extract_networks(text: str, *, capped: bool = True) -> tuple[str, list[Network]]:

@@ -123,13 +123,19 @@ class Studio:
         sampler, schedule = resolve_sampler(request.sampler)
         schedule = schedule if schedule and request.schedule.lower() == "automatic" else resolve_schedule(request.schedule)
         vae = usable(find(self.shelf.vaes(), "VAE", request.vae)).name if request.vae else ""
-        networks = grammar.extract_networks(grammar.strip_comments(self.styles.apply(request).prompt))[1]
-        grammar.check_kinds(networks)
-        for network in networks:
-            usable(find(self.shelf.loras(), "LoRA", network.name))
+        self._read_prompts(self.styles.apply(request))
         check(request, {name: self.library.assets.get(asset) for name, asset in request.picture_fields().items()})
         known = {"checkpoint": checkpoint.name, "sampler": sampler, "schedule": schedule, "vae": vae}
         return request.model_copy(update=known | self._size(request, checkpoint))
+
+    def _read_prompts(self, styled: AnyRequest) -> None:
+        """What is wrong with the prompts is said before queueing: too deep, too long, a network that is not there."""
+        for text in (styled.prompt, styled.negative_prompt):
+            plain, networks = grammar.extract_networks(grammar.strip_comments(text))
+            grammar.attention(plain)
+            grammar.check_kinds(networks)
+            for network in networks:
+                usable(find(self.shelf.loras(), "LoRA", network.name))
 
     def _size(self, request: AnyRequest, checkpoint: ModelFile) -> dict[str, int]:
         """Width and height for a request that leaves them open: the source picture's for img2img, else the native size.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.errors import BadCheckpoint, BadPicture, DiskTrouble, NotFound, QueueFull, Refused, UnknownName
+from app.errors import BadCheckpoint, BadPicture, BadRequest, DiskTrouble, NotFound, QueueFull, Refused, UnknownName
 from app.jobs import Job, View
 from app.library import Saved, read
 from app.request import Img2Img, Inpaint, Outpaint, Txt2Img, Zoom, parse, parse_json
@@ -94,6 +94,8 @@ def test_names_are_refused_before_queueing_with_the_nearest(studio: Studio) -> N
             studio.submit(Txt2Img(**{**SMALL, **values}), ANNA)
     with pytest.raises(NotFound):
         studio.submit(Img2Img(image="0" * 64), ANNA)
+    with pytest.raises(BadRequest, match="nested more than 32 deep"):
+        studio.submit(Txt2Img(prompt="(" * 200 + "a" + ")" * 200), ANNA)
     assert studio.jobs.list(None) == []
 
 

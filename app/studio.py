@@ -84,6 +84,8 @@ class Studio:
         self.jobs = JobQueue(jobs_folder or settings.outputs_dir / ".darkroom" / "jobs")
         for job in self.jobs.recovered:
             self.jobs.adopt(job.id, tuple(saved.id for saved in self.library.of_job(job.id)))
+        if jobs_folder is None:  # the journal of this very folder: it knows which pictures handed in are still needed
+            self.library.assets.tidy(self.jobs.requests())
         self._make_engine = engine
         self._engine: AnyEngine | None = None
 

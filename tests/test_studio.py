@@ -1,6 +1,7 @@
 """The path of a request, through the real engine with a tiny checkpoint."""
 
 import io
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -198,3 +199,15 @@ def test_guests_have_limits(studio: Studio) -> None:
 def test_what_is_no_picture_is_refused(studio: Studio) -> None:
     with pytest.raises(BadPicture):
         studio.take_picture(b"hello")
+
+
+def test_pictures_that_no_job_needs_any_more_go_at_the_start_but_not_from_the_command_line(studio: Studio, tmp_path: Path) -> None:
+    used, unused = (studio.take_picture(noise_png(64, side)) for side in (64, 72))
+    studio.submit(parse({"task": "img2img", "image": used, **SMALL}), ANNA)
+    for asset in (used, unused):
+        os.utime(studio.library.assets.path(asset), (0, 0))
+    studio.close()
+    Studio(studio.settings, jobs_folder=tmp_path / "own").close()
+    assert studio.library.assets.path(unused).is_file()
+    Studio(studio.settings).close()
+    assert studio.library.assets.path(used).is_file() and not studio.library.assets.path(unused).is_file()

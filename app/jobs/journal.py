@@ -135,9 +135,9 @@ class Journal:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:  # full, read-only, damaged
                 _log.error("the job journal could not be written: %s", error)
-                raise DiskTrouble("The job journal could not be written: the disk is full or read-only.", "Free some space and try again.") from None
+                raise DiskTrouble("The job journal could not be written: the disk is full, read-only or damaged.", "Free some space and try again.") from None
             finally:
                 if self._db.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
@@ -227,6 +227,10 @@ class Journal:
         """The newest jobs of an owner (None: of all), newest first."""
         return self._select("(? IS NULL OR owner = ?) ORDER BY seq DESC LIMIT ?", (owner, owner, limit))
 
+    def requests(self) -> list[str]:
+        """The requests of all jobs that there ever were, as JSON."""
+        return [row[0] for row in self._read("SELECT DISTINCT request FROM jobs")]
+
     def waiting(self, owner: str | None = None) -> int:
         """How many jobs wait, of all or of one owner."""
         return self._read("SELECT count(*) FROM jobs WHERE state = 'queued' AND (? IS NULL OR owner = ?)", (owner, owner))[0][0]
@@ -262,7 +266,11 @@ class Journal:
         with self._lock:
             if self._closed:
                 raise NotFound("Darkroom is closing.")
-            return self._db.execute(sql, tuple(values)).fetchall()
+            try:
+                return self._db.execute(sql, tuple(values)).fetchall()
+            except sqlite3.DatabaseError as error:  # told like a write: the worker waits and tries again
+                _log.error("the job journal could not be read: %s", error)
+                raise DiskTrouble("The job journal could not be read: the disk or the file is damaged.") from None
 
     def close(self) -> None:
         """Close the file and let others use the folder. Twice is harmless."""

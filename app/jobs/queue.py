@@ -271,6 +271,10 @@ class JobQueue:
         except DiskTrouble:
             _log.warning("job %s could not be marked as interrupted; the next start will", job_id)
 
+    def requests(self) -> "list[str]":
+        """The requests (JSON) of all jobs in the journal."""
+        return self._journal.requests()
+
     def list(self, owner: str | None, limit: int = 50) -> "list[View]":
         """The newest jobs of an owner (None: of all), newest first."""
         jobs = self._journal.newest(owner, limit)

@@ -1,7 +1,11 @@
 """Pictures that people handed in, each kept once under the hash of its content. A request holds only the hash."""
 
+import contextlib
 import hashlib
+import os
 import re
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from PIL import Image
@@ -12,6 +16,8 @@ from app.library import save
 from app.request import PICTURE_ID
 
 _ID = re.compile(PICTURE_ID)
+_MENTIONED = re.compile(r'"([0-9a-f]{64})"')
+KEPT_SECONDS = 30 * 86400.0
 
 
 class Assets:
@@ -29,6 +35,8 @@ class Assets:
         asset = digest.hexdigest()
         path = self.path(asset)
         if path.exists():
+            with contextlib.suppress(OSError):
+                os.utime(path)  # handed in now: not old, see `tidy`
             return asset
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -51,6 +59,22 @@ class Assets:
             raise NotFound(f"The picture with the id '{asset[:12]}...' is damaged on the disk.", "Hand it in again.") from None
         picture.info.clear()
         return picture
+
+    def tidy(self, requests: Iterable[str]) -> int:
+        """Delete pictures that were handed in more than 30 days ago and that no request (JSON) names. Returns how many.
+
+        For the start, before anybody hands anything in. Without any request nothing is deleted: the journal may have been moved.
+        """
+        named = [set(_MENTIONED.findall(request)) for request in requests]
+        if not named:
+            return 0
+        known, before, gone = set().union(*named), time.time() - KEPT_SECONDS, 0
+        for path in self.folder.glob("*.png"):
+            with contextlib.suppress(OSError):
+                if _ID.fullmatch(path.stem) and path.stem not in known and path.stat().st_mtime < before:
+                    path.unlink()
+                    gone += 1
+        return gone
 
     def path(self, asset: str) -> Path:
         """The file of an id, there or not. Raises NotFound for anything but 64 hex digits."""

@@ -166,3 +166,16 @@ def test_a_closed_journal_answers_with_a_sentence(tmp_path: Path) -> None:
     journal.close()
     with pytest.raises(NotFound, match="closing"):
         journal.get(job.id)
+
+
+def test_a_damaged_journal_is_told_as_trouble_with_the_disk(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.add("anna", "txt2img", "{}")
+    journal._db.execute("DROP TABLE turns")
+    for touch in (journal.order, journal.claim):
+        with pytest.raises(DiskTrouble, match="could not be read"):
+            touch()
+    journal._db.execute("DROP TABLE events")
+    with pytest.raises(DiskTrouble, match="could not be written"):
+        journal.add("anna", "txt2img", "{}")
+    journal.close()

@@ -1,6 +1,7 @@
 """Pictures handed in: kept once, by content; ids are hashes and nothing else."""
 
 import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +63,15 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing(assets: Assets, monkeypatc
     with pytest.raises(DiskTrouble, match="the disk is full"):
         assets.put(Image.new("RGB", (8, 8)))
     assert not list(assets.folder.iterdir())
+
+
+def test_only_old_pictures_that_no_request_names_are_tidied_away(assets: Assets) -> None:
+    named, old, new, again = (assets.put(Image.new("RGB", (4, side))) for side in (1, 2, 3, 4))
+    for asset in (named, old, again):
+        os.utime(assets.path(asset), (0, 0))
+    assert assets.put(Image.new("RGB", (4, 4))) == again
+    (assets.folder / "notes.png").write_bytes(b"not ours")
+    os.utime(assets.folder / "notes.png", (0, 0))
+    assert assets.tidy([]) == 0, "a journal that was moved away says nothing about what is needed"
+    assert assets.tidy([f'{{"task": "img2img", "image": "{named}"}}', "{}"]) == 1
+    assert {path.stem for path in assets.folder.iterdir()} == {named, new, again, "notes"}

@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from app.decode import FORMATS
+from app.request import MAX_SEED
 
 MAX_TEXT = 64 * 1024
 MAX_CHUNK = 256 * 1024
@@ -38,7 +39,7 @@ def one_picture(source: Path | str | bytes | Image.Image) -> dict[str, Any] | No
     if not isinstance(request, dict):
         return None
     if isinstance(request.get("seed"), int) and isinstance(index, int) and "batch_size" in request:
-        request = {**request, "seed": request["seed"] + index, "batch_count": 1, "batch_size": 1}
+        request = {**request, "seed": (request["seed"] + index) % (MAX_SEED + 1), "batch_count": 1, "batch_size": 1}
     return request
 
 

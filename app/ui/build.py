@@ -136,9 +136,9 @@ def connect_refresh(panels: list[Panel], studio: Studio, page: gr.Blocks) -> Non
 def resizer(studio: Studio) -> Callable[..., list[Any]]:
     """After a checkpoint was picked: its native size, unless another size was chosen by hand."""
 
-    def resize(checkpoint: str, width: float | None, height: float | None) -> list[Any]:
+    def resize(checkpoint: str | None, width: float | None, height: float | None) -> list[Any]:
         natives = {file.native for file in studio.shelf.checkpoints()}
-        native = fields.native_size(studio, checkpoint)
+        native = fields.native_size(studio, checkpoint or "")  # an emptied picker hands on None
         by_hand = width != height or (width is not None and width not in natives)
         return [gr.skip(), gr.skip()] if by_hand or native is None else [native, native]
 

@@ -78,6 +78,8 @@ def test_one_picture_of_a_batch_is_a_request_of_its_own(shelf: Library) -> None:
     request = Txt2Img(prompt="cat", seed=40, batch_size=4, batch_count=2)
     saved = shelf.save(Picture(SMALL, 5, 45), request, "job-1", "anna")
     assert one_picture(saved.path) == {**request.model_dump(mode="json"), "seed": 45, "batch_count": 1, "batch_size": 1}
+    last = shelf.save(Picture(SMALL, 1, 0), request.model_copy(update={"seed": 2**64 - 1}), "job-2", "anna")
+    assert (one_picture(last.path) or {})["seed"] == 0, "seeds begin again after the last one"
     assert one_picture(png_bytes(SMALL)) is None
 
 

@@ -54,6 +54,7 @@ def test_a_checkpoint_brings_its_native_size_unless_another_was_chosen(studio) -
     resize = resizer(studio)
     assert resize("tiny", None, None) == [64, 64]
     assert resize("tiny", 64, 64) == [64, 64]
+    assert resize(None, 64, 64) == [64, 64], "an emptied picker hands on None"
     assert all(isinstance(answer, dict) and "value" not in answer for answer in resize("tiny", 96, 64))
 
 

@@ -12,6 +12,8 @@ from app.engine.prompt.vocabulary import Vocabulary
 
 Vectors = Mapping[str, Tensor]
 """Name of a textual inversion -> its vectors (n, width)."""
+_LEAST_MEAN = 0.02
+"""Of the standard deviation: the mean that the states of a prompt must have to be restored. OpenAI's CLIP has about 0.1."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,14 @@ def _with_words(embedded: Tensor, chunk: Chunk, vectors: Vectors) -> Tensor:
 
 
 def _weighted(states: Tensor, weights: list[float]) -> Tensor:
-    """Each token's state times its weight, then all scaled so that their mean is what it was (which may be 0)."""
+    """Each token's state times its weight, then all scaled so that their mean is what it was.
+
+    Where the mean is next to nothing, before or after, the quotient of both says nothing of the size and may be anything:
+    then nothing is scaled.
+    """
     if all(weight == 1.0 for weight in weights):
         return states
-    mean = states.mean()
+    mean, least = states.float().mean(), _LEAST_MEAN * states.float().std()
     states = states * torch.tensor([weights]).to(states)[..., None]
-    return states * (mean / states.mean())
+    after = states.float().mean()
+    return states * (mean / after).to(states) if min(mean.abs(), after.abs()) > least else states

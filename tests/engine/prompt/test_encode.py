@@ -59,3 +59,13 @@ def test_textual_inversion_replaces_embeddings_and_leaves_no_hook(encoder, dicti
     assert torch.allclose(encode(encoder, known, "a zzz", 1, CPU), expected, atol=1e-6)
     assert not torch.allclose(encode(encoder, dictionary, "a zzz", 1, CPU), expected, atol=1e-3)
     assert not encoder.embeddings.token_embedding._forward_hooks
+
+
+def test_weights_do_not_blow_up_states_whose_mean_is_next_to_nothing(encoder, dictionary, monkeypatch):
+    weights, norm = torch.ones(1, 77, 1), encoder.final_layer_norm
+    weights[0, 2] = 1.4
+    centred = torch.nn.functional.layer_norm
+    monkeypatch.setattr(norm, "forward", lambda states: centred(states, states.shape[-1:]))
+    states = plain(encoder, dictionary, "a cat").last_hidden_state
+    assert abs(states.mean()) < 1e-6
+    assert torch.allclose(encode(encoder, dictionary, "a (cat:1.4)", 1, CPU), states * weights, atol=1e-5)

@@ -90,12 +90,19 @@ class Adapters:
         self._restore()
         read = [(lora, self._layers(lora.file)) for lora in loras]
         changes = self._changes(read)
+        try:
+            self._add(changes)
+        except BaseException:
+            self._restore()
+            raise
+        self._active = key
+
+    def _add(self, changes: Mapping[str, Tensor]) -> None:
         with torch.inference_mode(False), torch.no_grad():
             for place, change in changes.items():
                 weight = self._weight(place)
                 self._originals[place] = weight.detach().to("cpu", copy=True)
                 weight.copy_((self._originals[place].float() + change).to(weight.dtype))
-        self._active = key
 
     def _key(self, loras: Sequence[Lora]) -> tuple[object, ...]:
         return tuple((lora.file.fingerprint(), lora.te, lora.unet) for lora in loras)

@@ -111,3 +111,21 @@ def test_the_same_again_costs_nothing(made, adapters, tmp_path):
     place = weight(made).data_ptr()
     assert not adapters.wants([asked]) and adapters.wants([]) and place == weight(made).data_ptr()
     adapters.apply([])
+
+
+def test_a_lora_that_fails_halfway_is_undone(made, adapters, tmp_path, monkeypatch):
+    before, calls = state(made), []
+    given = lora(tmp_path / "x.safetensors", tiny.lora_weights(made, seed=1))
+    found = adapters._weight
+
+    def full(place):
+        calls.append(place)
+        if len(calls) == 3 * len(adapters._layers(given.file)) // 2:
+            raise MemoryError
+        return found(place)
+
+    monkeypatch.setattr(adapters, "_weight", full)
+    with pytest.raises(MemoryError):
+        adapters.apply([given])
+    assert all(torch.equal(before[name], tensor) for name, tensor in state(made).items())
+    assert adapters.wants([given]) and not adapters.wants([])

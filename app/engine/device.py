@@ -81,8 +81,8 @@ def free_bytes(device: torch.device) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA, the CPU allocator and Python say it in three ways."""
+    """CUDA, its libraries (CUBLAS_STATUS_ALLOC_FAILED), the CPU allocator and Python each say it in their own way."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     words = str(error).lower()
-    return any(sign in words for sign in ("not enough memory", "can't allocate memory", "out of memory"))
+    return any(sign in words for sign in ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed"))

@@ -29,7 +29,7 @@ class Placement:
         self.offload = plan.offload
         self.vae_device, self.vae_dtype = plan.vae_device, plan.vae_dtype
         self.hooks: dict[str, Sequential] = {}
-        self._where = dict.fromkeys(networks, CPU)
+        self._where: dict[str, torch.device | None] = dict.fromkeys(networks, CPU)
 
     def begin(self, width: int, height: int, pictures: int) -> None:
         """Start of a picture: rungs that it will need in any case are taken before it fails. Sizes in pixels."""
@@ -142,6 +142,7 @@ class Placement:
 
     def _move(self, name: str, device: torch.device) -> None:
         if self._where[name] != device:
+            self._where[name] = None  # if memory runs out on the way it is in two places, and must not pass for either
             with torch.inference_mode(False):
                 self.networks[name].to(device)
             self._where[name] = device

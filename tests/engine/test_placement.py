@@ -92,6 +92,7 @@ def test_layers_visit_the_device_and_come_home(made):
 
 def test_memory_errors_in_all_their_words():
     assert is_out_of_memory(torch.OutOfMemoryError("x")) and is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
     assert is_out_of_memory(RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."))
     assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
@@ -171,3 +172,21 @@ def test_every_way_of_moving_gives_the_cpu_picture(vram, tiny_folder, tmp_path):
         made = engine.run(Txt2Img(checkpoint="tiny", seed=1, steps=3, batch_size=2), {}, lambda progress: None)
         pictures.append([np.asarray(picture.image).astype(int) for picture in made])
     assert all(np.abs(one - other).max() <= 2 for one, other in zip(*pictures, strict=True))
+
+
+def test_a_network_that_got_stuck_on_the_way_is_fetched_back():
+    class Stuck(torch.nn.Linear):
+        moves: list[str] = []
+
+        def to(self, device):
+            self.moves.append(str(device))
+            if str(device) == "meta":
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return self
+
+    network = Stuck(1, 1)
+    placement = Placement({"unet": network}, DevicePlan(device=torch.device("meta")))
+    with pytest.raises(torch.OutOfMemoryError):
+        placement.use("unet")
+    placement.release()
+    assert network.moves == ["meta", "cpu"]

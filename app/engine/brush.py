@@ -110,8 +110,9 @@ class Brush:
         embeddings = self._shelf.embeddings()
         if self.model.begin(self._loras(networks), embeddings):
             self._told = None
-        self._facts |= self._embedding_facts(f"{text} {negative}")
         scale = self.request.cfg_scale
+        self._facts.pop("TI hashes", None)
+        self._facts |= self._embedding_facts(text if scale == 1 else f"{text} {negative}")
         guided = self.model.denoiser(self._conditioning(text, None if scale == 1 else negative), scale)
         single = guided
         for changed in self._extensions.call("around_model", model=single, request=self.request):

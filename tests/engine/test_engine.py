@@ -152,6 +152,8 @@ def test_a_textual_inversion_is_a_word(make):
     engine = make()
     named = next(engine.run(request(prompt="a cat, stickers"), {}, lambda progress: None))
     assert re.fullmatch("stickers: [0-9a-f]{10}", named.facts["TI hashes"])
+    unread = next(engine.run(request(prompt="a cat", negative_prompt="stickers", cfg_scale=1.0), {}, lambda progress: None))
+    assert "TI hashes" not in unread.facts
     engine.shelf = SimpleNamespace(checkpoint=engine.shelf.checkpoint, vae=engine.shelf.vae, embeddings=list)
     assert not np.array_equal(paint(engine, request(prompt="a cat, stickers"))[0], np.asarray(named.image))
 

@@ -175,18 +175,17 @@ def test_every_way_of_moving_gives_the_cpu_picture(vram, tiny_folder, tmp_path):
 
 
 def test_a_network_that_got_stuck_on_the_way_is_fetched_back():
-    class Stuck(torch.nn.Linear):
-        moves: list[str] = []
+    moves = []
 
+    class Stuck(torch.nn.Linear):
         def to(self, device):
-            self.moves.append(str(device))
+            moves.append(str(device))
             if str(device) == "meta":
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return self
 
-    network = Stuck(1, 1)
-    placement = Placement({"unet": network}, DevicePlan(device=torch.device("meta")))
+    placement = Placement({"unet": Stuck(1, 1)}, DevicePlan(device=torch.device("meta")))
     with pytest.raises(torch.OutOfMemoryError):
         placement.use("unet")
     placement.release()
-    assert network.moves == ["meta", "cpu"]
+    assert moves == ["meta", "cpu"]

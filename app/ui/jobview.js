@@ -10,7 +10,7 @@ darkroom.JobView = class {
     this.host = host;
     this.task = host.props.task;
     this.key = "jobs." + this.task;
-    this.ids = darkroom.store.get(this.key, []);
+    this.ids = this.kept();
     this.jobs = new Map();
     this.current = this.pinned = this.selected = this.stream = null;
     this.heard = this.ticks = 0;
@@ -47,10 +47,14 @@ darkroom.JobView = class {
   }
 
   /* ---- which jobs */
+  kept() {
+    const found = darkroom.store.get(this.key, []);
+    return Array.isArray(found) ? found.filter((id) => /^[0-9a-f]{32}$/.test(id)) : [];
+  }
+
   attach(id) {
     if (!id || this.ids.includes(id)) return;
-    this.ids.unshift(id);
-    this.ids.splice(this.constructor.KEPT);
+    this.ids = [...new Set([id, ...this.ids, ...this.kept()])].slice(0, this.constructor.KEPT);  // what other windows began stays known
     darkroom.store.set(this.key, this.ids);
     this.pinned = this.selected = null;
     this.look(id);
@@ -134,7 +138,7 @@ darkroom.JobView = class {
     if (!this.isLive(job)) return;
     this.stopping = job.id;
     this.render();
-    try { this.update(await darkroom.ask("DELETE", `/v1/jobs/${job.id}`)); } catch (error) { darkroom.say(error.message); }
+    try { this.update(await darkroom.ask("DELETE", `/v1/jobs/${job.id}`)); } catch (error) { this.stopping = null; this.render(); darkroom.say(error.message); }
   }
 
   async rerun() {

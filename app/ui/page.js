@@ -62,10 +62,15 @@ window.darkroom = window.darkroom || (() => {
   }
   function keep(task) { delete pending[task]; store.set("fields." + task, values[task]); }
   addEventListener("pagehide", () => Object.keys(pending).forEach(keep));
+  /* What was remembered may be damaged, or from another version: it must be of the kind that the field has now. */
+  function fits(kept, now) {
+    if (kept == null) return false;
+    return now == null || now === "" || (typeof kept === typeof now && Array.isArray(kept) === Array.isArray(now));
+  }
   function restore(task, names, current) {
     restored[task] = true;
     const kept = store.get("fields." + task, {});
-    const found = names.map((name, index) => (kept[name] !== undefined && kept[name] !== null ? kept[name] : current[index]));
+    const found = names.map((name, index) => (fits(kept[name], current[index]) ? kept[name] : current[index]));
     remember(task, names, found);
     return found;
   }
@@ -77,6 +82,7 @@ window.darkroom = window.darkroom || (() => {
 
   /* ---- keyboard */
   addEventListener("keydown", (event) => {
+    if (event.isComposing) return;  // an input method takes Enter and Esc for itself
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       const task = visibleTask();
       if (!task || document.querySelector("dialog[open]")) return;

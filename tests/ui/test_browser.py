@@ -82,6 +82,32 @@ def test_reload_keeps_the_job_and_the_fields(visit, slow):
     expect(page.locator("#txt2img_job .dr-large img")).to_be_visible()
 
 
+def test_damaged_memory_and_a_second_window_lose_nothing(visit, slow):
+    page = visit()
+    address = page.url
+    page.goto(f"{address}healthz")
+    page.evaluate('''() => {
+        localStorage.setItem("darkroom.jobs.txt2img", '{"not": "a list"}');
+        localStorage.setItem("darkroom.fields.txt2img", '{"steps": "many", "styles": 3, "prompt": "kept"}');
+    }''')
+    page.goto(address)
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value("kept")
+    expect(page.locator("#txt2img_steps input[type=number]")).to_have_value("20")
+    other = page.context.new_page()
+    other.goto(address)
+    other.wait_for_function("window.darkroom && darkroom.views.txt2img && darkroom.values.zoom")
+    generate(page, "slow one")
+    expect(status(page)).to_contain_text("step 1 of 20")
+    generate(other, "slow two")
+    expect(status(other)).to_contain_text("Queued")
+    page.evaluate("() => dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', isComposing: true}))")
+    other.reload()
+    expect(other.locator("#txt2img_job .dr-queue .dr-job")).to_have_count(1)
+    expect(status(other)).to_contain_text("step 1 of 20")
+    slow.go.set()
+    expect(status(page)).to_contain_text("Done")
+
+
 def test_stop_and_escape_stop_and_the_job_can_run_again(visit, slow):
     page = visit()
     generate(page, "slow stop")

@@ -13,6 +13,7 @@ from PIL import Image
 
 from app import decode, video, zoom_frames
 from app.canvas.check import check
+from app.canvas.layout import outpaint_layout
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
 from app.engine.families import FAMILIES
@@ -23,7 +24,7 @@ from app.errors import BadCheckpoint, Refused, UnknownName
 from app.extensions import Extensions
 from app.jobs import Job, JobControl, JobQueue
 from app.library import Library
-from app.request import AnyRequest, Img2Img, Request, Sized, Zoom, parse_json
+from app.request import AnyRequest, Img2Img, Inpaint, Outpaint, Request, Sized, Zoom, parse_json
 from app.settings import Settings
 from app.styles import Styles
 from app.work import Picture, Progress, Report
@@ -104,7 +105,7 @@ class Studio:
         """Queue a request. Raises UnknownName, BadCheckpoint, BadRequest, Refused or QueueFull before anything is queued."""
         request = self._resolve(request.concrete())
         if owner.guest:
-            refuse_large(request)
+            refuse_large(request, self._largest(request))
         self._save_again(owner)
         return self.jobs.submit(owner.id, request.task, request.model_dump_json(), guest=owner.guest)
 
@@ -132,7 +133,8 @@ class Studio:
 
     def _read_prompts(self, styled: AnyRequest) -> None:
         """What is wrong with the prompts is said before queueing: too deep, too long, a network that is not there."""
-        for text in (styled.prompt, styled.negative_prompt):
+        by_key = zoom_frames.key_prompts(styled) if isinstance(styled, Zoom) else []
+        for text in (styled.prompt, styled.negative_prompt, *by_key):
             plain, networks = grammar.extract_networks(grammar.strip_comments(text))
             grammar.attention(plain)
             grammar.check_kinds(networks)
@@ -151,6 +153,14 @@ class Studio:
             source = self.library.assets.get(request.image)
             width, height = (min(4096, max(64, round(side / 8) * 8)) for side in source.size)
         return {"width": request.width or width, "height": request.height or height}
+
+    def _largest(self, request: AnyRequest) -> tuple[int, int]:
+        """Width and height of the largest picture that the model works on or the job makes."""
+        if isinstance(request, Outpaint):
+            layout = outpaint_layout(request, self.library.assets.get(request.image).size)
+            return layout.width, layout.height
+        width, height = self.library.assets.get(request.image).size if isinstance(request, Inpaint) else (0, 0)
+        return request.width or width, request.height or height
 
     def take_picture(self, data: bytes) -> str:
         """Decode a picture file that somebody handed in and keep it. Returns its id. Raises BadPicture."""
@@ -228,9 +238,13 @@ def usable(file: ModelFile) -> ModelFile:
     return file
 
 
-def refuse_large(request: Request) -> None:
-    """What a visitor through a share link may ask at once. Raises Refused with the limit."""
-    width, height = getattr(request, "width", None) or 512, getattr(request, "height", None) or 512
+def refuse_large(request: Request, size: tuple[int, int]) -> None:
+    """What a visitor through a share link may ask at once. Raises Refused with the limit.
+
+    Args:
+        size: width and height of the largest picture in the job.
+    """
+    width, height = size
     if width * height > GUEST_PIXELS:
         raise Refused(f"Width x height is {width}x{height}, but guests may ask for at most {GUEST_PIXELS / 1e6:.2f} megapixels.")
     if request.steps > GUEST_STEPS:

@@ -86,13 +86,16 @@ def test_the_saved_picture_holds_the_request_as_it_was_asked(running: Studio) ->
 
 
 def test_names_are_refused_before_queueing_with_the_nearest(studio: Studio) -> None:
-    for values, offered in (({"sampler": "Eular"}, "Euler"), ({"schedule": "Karas"}, "Karras"), ({"checkpoint": "tinny"}, "tiny"), ({"styles": ("Inc",)}, "Inc")):
+    wrong = (({"sampler": "Eular"}, "Euler"), ({"schedule": "Karas"}, "Karras"), ({"checkpoint": "tinny"}, "tiny"), ({"styles": ("Inc",)}, "Inc"))
+    for values, offered in wrong:
         with pytest.raises(UnknownName, match=offered):
             studio.submit(Txt2Img(**SMALL, **values), ANNA)
     unknown = (({"vae": "none"}, "VAE 'none'"), ({"prompt": "a <lora:none:1>"}, "LoRA 'none'"), ({"prompt": "<hypernet:x:1>"}, "network 'hypernet'"))
     for values, said in unknown:
         with pytest.raises(UnknownName, match=said):
             studio.submit(Txt2Img(**{**SMALL, **values}), ANNA)
+    with pytest.raises(UnknownName, match="LoRA 'none'"):
+        studio.submit(Zoom(**SMALL, storyboard="a house\n2: a cat <lora:none:1>"), ANNA)
     with pytest.raises(NotFound):
         studio.submit(Img2Img(image="0" * 64), ANNA)
     with pytest.raises(BadRequest, match="nested more than 32 deep"):
@@ -190,6 +193,10 @@ def test_guests_have_limits(studio: Studio) -> None:
     for values in ({"width": 2048, "height": 2048}, {"steps": 51}, {"batch_count": 5}):
         with pytest.raises(Refused):
             studio.submit(Txt2Img(**{**SMALL, **values}), GUEST)
+    image, mask = studio.take_picture(noise_png(1100, 1000)), studio.take_picture(half_mask_png(1100, 1000))
+    for large in (Inpaint(image=image, mask=mask), Outpaint(image=image)):
+        with pytest.raises(Refused, match="Width x height is 1"):
+            studio.submit(large, GUEST)
     for _ in range(4):
         studio.submit(Txt2Img(**SMALL), GUEST)
     with pytest.raises(QueueFull):

@@ -9,11 +9,11 @@ from app.engine.brush import Brush
 from app.engine.checkpoints.cache import ModelCache
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
-from app.engine.device import attention_name, make_plan
+from app.engine.device import CPU, attention_name, free_bytes, is_out_of_memory, make_plan
 from app.engine.families import FAMILIES
 from app.engine.families.sd1 import Sd1Model
 from app.engine.tasks import TASKS
-from app.errors import BadCheckpoint
+from app.errors import BadCheckpoint, OutOfMemory
 from app.extensions import Extensions
 from app.request import AnyRequest
 from app.settings import Settings
@@ -66,7 +66,13 @@ class Engine:
         if family is None:
             raise BadCheckpoint(f"'{file.name}' is of the family {file.family}, which this version does not run.")
         key = (file.path, file.fingerprint(), other and other.fingerprint())
-        return self._models.get(key, self._expected(file), lambda: family.load(file, other, self.plan))
+        try:
+            return self._models.get(key, self._expected(file), lambda: family.load(file, other, self.plan))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        free = free_bytes(CPU) / 1e9
+        raise OutOfMemory(f"There is not enough memory to load '{file.name}' ({self._expected(file) / 1e9:.1f} GB; {free:.1f} GB are free).")
 
     def _expected(self, file: ModelFile) -> int:
         """About how much memory a checkpoint will take; float16 files double in float32."""

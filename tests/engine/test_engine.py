@@ -296,3 +296,33 @@ def test_comments_in_a_prompt_are_not_read(engine):
     [plain] = paint(engine, request(prompt="a red house"))
     [noted] = paint(engine, request(prompt="# a note\na red house# or blue"))
     assert np.array_equal(plain, noted)
+
+
+def test_a_checkpoint_that_does_not_fit_into_memory_says_so_and_the_next_one_runs(make, monkeypatch):
+    engine = make()
+
+    def full(*given):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.engine.families.sd1.load_sd1", full)
+        with pytest.raises(OutOfMemory, match=r"not enough memory to load 'a' \(\d"):
+            paint(engine, request())
+    assert paint(engine, request())[0].shape == (64, 64, 3)
+
+
+def test_a_lora_that_does_not_fit_into_memory_climbs_the_ladder(make, monkeypatch):
+    engine, given = make(), request(prompt="a cat <lora:style:1>")
+    expected, tries = paint(engine, given)[0], []
+    paint(engine, request())
+    adapters = engine.acquire("a").adapters
+    add = adapters._add
+
+    def full(changes):
+        add(changes)
+        tries.append(1)
+        if len(tries) == 1:
+            raise MemoryError
+
+    monkeypatch.setattr(adapters, "_add", full)
+    assert np.array_equal(paint(engine, given)[0], expected) and len(tries) == 2

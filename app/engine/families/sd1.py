@@ -75,11 +75,12 @@ class Sd1Model:
 
         Raises:
             BadCheckpoint: a LoRA cannot be used.
+            OutOfMemory
         """
         self.embeddings = embeddings
         if not self.adapters.wants(loras):
             return False
-        self.adapters.apply(loras)
+        self.placement.guarded(lambda: self.adapters.apply(loras), "the LoRAs of the prompt")
         return True
 
     def encode_prompt(self, positive: str, negative: str | None, clip_skip: int) -> Conditioning:

@@ -5,6 +5,7 @@ darkroom.jobView = (host) => { darkroom.views[host.props.task] = new darkroom.Jo
 darkroom.JobView = class {
   static LIVE = ["queued", "running"];
   static KEPT = 12;
+  static begun = null;
 
   constructor(host) {
     this.host = host;
@@ -17,6 +18,7 @@ darkroom.JobView = class {
     this.build();
     host.watch("value", () => this.attach(host.props.value));
     for (const id of [...this.ids].reverse()) this.look(id);
+    this.adopt();
     this.render();
     setInterval(() => this.tick(), 1000);
     document.addEventListener("visibilitychange", () => this.tick());
@@ -58,6 +60,12 @@ darkroom.JobView = class {
     darkroom.store.set(this.key, this.ids);
     this.pinned = this.selected = null;
     this.look(id);
+  }
+
+  /* Live jobs of this browser whose ids were not kept, as a reload came right after Generate; asked once for all tabs. */
+  async adopt() {
+    const found = await (this.constructor.begun ||= darkroom.ask("GET", "/v1/jobs?limit=50").catch(() => []));
+    for (const job of [...found].reverse()) if (job.task === this.task && this.isLive(job)) this.attach(job.id);
   }
 
   forget(id) {

@@ -101,6 +101,7 @@ def test_damaged_memory_and_a_second_window_lose_nothing(visit, slow):
     generate(other, "slow two")
     expect(status(other)).to_contain_text("Queued")
     page.evaluate("() => dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape', isComposing: true}))")
+    other.evaluate("localStorage.removeItem('darkroom.jobs.txt2img')")
     other.reload()
     expect(other.locator("#txt2img_job .dr-queue .dr-job")).to_have_count(1)
     expect(status(other)).to_contain_text("step 1 of 20")

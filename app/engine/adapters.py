@@ -30,11 +30,12 @@ REMEMBERED = 4
 
 @dataclass(frozen=True)
 class Lora:
-    """A LoRA that a prompt asks for: its file and its weights in the text encoder and the UNet."""
+    """A LoRA that a prompt asks for: its file, its weights in the text encoder and the UNet, and how many of its ranks to use (None: all)."""
 
     file: ModelFile
     te: float = 1.0
     unet: float = 1.0
+    dyn: int | None = None
 
 
 @dataclass
@@ -46,16 +47,20 @@ class _Layer:
     mid: Tensor | None = None
     alpha: float | None = None
 
-    def delta(self, shape: torch.Size) -> Tensor | None:
-        """The change of the layer's weight, float32, or None when the matrices do not fit its shape."""
+    def delta(self, shape: torch.Size, dyn: int | None = None) -> Tensor | None:
+        """The change of the layer's weight, float32, or None when the matrices do not fit its shape.
+
+        Args:
+            dyn: the first so many ranks alone, at the scale of all, as A1111 does for LoRAs made to be cut ("dynamic").
+        """
         if self.down is None or self.up is None or self.down.shape[0] == 0:
             return None
         rank = self.down.shape[0]
         try:
             if self.mid is not None:
-                change = torch.einsum("nmkl,in,mj->ijkl", self.mid, self.up.flatten(1), self.down.flatten(1))
+                change = torch.einsum("nmkl,in,mj->ijkl", self.mid[:dyn, :dyn], self.up.flatten(1)[:, :dyn], self.down.flatten(1)[:dyn])
             else:
-                change = self.up.flatten(1) @ self.down.flatten(1)
+                change = self.up.flatten(1)[:, :dyn] @ self.down.flatten(1)[:dyn]
         except RuntimeError:
             return None
         if change.shape[0] != shape[0] or change.numel() != shape.numel():
@@ -105,7 +110,7 @@ class Adapters:
                 weight.copy_((self._originals[place].float() + change).to(weight.dtype))
 
     def _key(self, loras: Sequence[Lora]) -> tuple[object, ...]:
-        return tuple((lora.file.fingerprint(), lora.te, lora.unet) for lora in loras)
+        return tuple((lora.file.fingerprint(), lora.te, lora.unet, lora.dyn) for lora in loras)
 
     def _weight(self, place: str) -> Any:
         part, _, module = place.partition(":")
@@ -124,7 +129,7 @@ class Adapters:
             for key, layer in layers.items():
                 place = self._places[key]
                 strength = lora.te if place.startswith("te:") else lora.unet
-                delta = layer.delta(self._weight(place).shape)
+                delta = layer.delta(self._weight(place).shape, lora.dyn)
                 if delta is None:
                     raise BadCheckpoint(f"'{lora.file.path.name}' does not fit '{self._name}': its layer '{key}' has another shape.", OTHER_KIND)
                 if strength:

@@ -130,7 +130,7 @@ class Brush:
     def _loras(self, networks: Sequence[Network]) -> list[Lora]:
         """The LoRAs that a prompt names. Raises UnknownName."""
         check_kinds(networks)
-        found = [Lora(self._shelf.lora(network.name), network.te, network.unet) for network in networks]
+        found = [Lora(self._shelf.lora(network.name), network.te, network.unet, network.dyn) for network in networks]
         hashes = [f"{lora.file.path.stem}: {network_hash(lora.file.path)}" for lora in found if not lora.file.problem]
         self._facts.pop("Lora hashes", None)
         self._facts |= {"Lora hashes": ", ".join(hashes)} if hashes else {}

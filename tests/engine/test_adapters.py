@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -129,3 +131,12 @@ def test_a_lora_that_fails_halfway_is_undone(made, adapters, tmp_path, monkeypat
         adapters.apply([given])
     assert all(torch.equal(before[name], tensor) for name, tensor in state(made).items())
     assert adapters.wants([given]) and not adapters.wants([])
+
+
+def test_a_dynamic_lora_is_cut_to_its_first_ranks(made, adapters, tmp_path):
+    before, weights = weight(made).clone(), tiny.lora_weights(made, seed=2, rank=3, alpha=3.0)
+    whole = lora(tmp_path / "x.safetensors", weights)
+    adapters.apply([replace(whole, dyn=2)])
+    expected = weights[FLAT + ".lora_up.weight"][:, :2] @ weights[FLAT + ".lora_down.weight"][:2]
+    assert torch.allclose(weight(made), before + expected, atol=1e-6) and adapters.wants([whole])
+    adapters.apply([])

@@ -28,7 +28,7 @@ def render(studio):
     def delete(name, request: gr.Request):
         with toasts():
             refuse_guests(request)
-            studio.styles.remove(name)
+            studio.styles.remove(name or "")
             return gr.Dropdown(choices=studio.styles.names(), value=None)
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}

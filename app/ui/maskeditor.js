@@ -125,7 +125,8 @@ darkroom.MaskEditor = class {
 
   close() { this.empty(); this.tell(); }
 
-  async open(file) {
+  open(file) { return (this.opening = this.read(file)); }
+  async read(file) {
     this.note.textContent = "Reading …";
     try {
       const {id} = await darkroom.hand_in(file);
@@ -280,6 +281,7 @@ darkroom.MaskEditor = class {
   /* The value with the mask as it is painted now; uploads it when that is still to be done. */
   async flush() {
     clearTimeout(this.timer);
+    await this.opening;
     while (this.saving) await this.saving;
     if (!this.image) return "";
     if (this.dirty) { this.saving = this.upload(); try { await this.saving; } finally { this.saving = null; } }
@@ -288,6 +290,7 @@ darkroom.MaskEditor = class {
 
   async upload() {
     this.dirty = false;
+    const image = this.image;
     if (!this.painted()) { this.mask = null; this.tell(); return; }
     const {width, height} = this.paint, out = darkroom.el("canvas", {width, height}), pen = out.getContext("2d");
     pen.drawImage(this.paint, 0, 0);
@@ -299,8 +302,8 @@ darkroom.MaskEditor = class {
     pen.fillRect(0, 0, width, height);
     try {
       const {id} = await darkroom.hand_in(await new Promise((resolve) => out.toBlob(resolve, "image/png")));
-      if (!this.dirty) this.mask = id;
-    } catch (error) { this.dirty = true; darkroom.say(error.message); }
+      if (!this.dirty && this.image === image) this.mask = id;  // else it was painted on, or belongs to the picture before
+    } catch (error) { if (this.image === image) this.dirty = true; darkroom.say(error.message); }
     this.tell();
   }
 

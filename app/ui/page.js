@@ -75,7 +75,8 @@ window.darkroom = window.darkroom || (() => {
     return found;
   }
   async function beforeSubmit(task, names, current) {
-    if (editors[task]) current[names.indexOf("image")] = await editors[task].flush();
+    const holder = editors[task] || pictures[task];  // a picture or mask may still be on its way to the server
+    if (holder) current[names.indexOf("image")] = await holder.flush();
     if (matchMedia("(max-width: 767px)").matches) document.getElementById(task + "_job")?.scrollIntoView({behavior: "smooth", block: "start"});
     return current;
   }

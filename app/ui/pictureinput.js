@@ -9,6 +9,7 @@ darkroom.pictureInput = ({element, props, watch}) => {
   const clear = el("button", {type: "button", class: "dr-x", hidden: true, "aria-label": "Remove the picture", onclick: (event) => { event.stopPropagation(); show(""); }}, "✕");
   const zone = el("div", {class: "dr-picture", tabindex: "0", role: "button", "aria-label": props.label || "Picture"}, face, hint, size, clear, input);
   const words = `${props.optional ? "Optional: drop" : "Drop"}, paste or click to choose a picture`;
+  let opening = null;
   let shown = "";  // never null: Gradio hands null back as "", which would go round and round
 
   function show(id) {
@@ -20,7 +21,8 @@ darkroom.pictureInput = ({element, props, watch}) => {
     zone.classList.toggle("full", Boolean(shown));
     if (shown) face.src = url(`/v1/pictures/${shown}`); else face.removeAttribute("src");
   }
-  async function open(file) {
+  const open = (file) => (opening = read(file));
+  async function read(file) {
     zone.classList.add("busy");
     hint.textContent = "Reading …";
     try { show((await darkroom.hand_in(file)).id); }
@@ -47,7 +49,7 @@ darkroom.pictureInput = ({element, props, watch}) => {
   });
   watch("value", () => { if ((props.value || "") !== shown) show(props.value); });
   element.firstElementChild.append(el("div", {class: "dr-label"}, props.label || "Picture"), zone);
-  darkroom.pictures[task] = {open};
+  darkroom.pictures[task] = {open, flush: async () => { await opening; return shown; }};
   show(props.value);
 };
 

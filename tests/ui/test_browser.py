@@ -168,8 +168,18 @@ def test_send_to_and_a_dropped_picture_bring_the_parameters(visit, site):
     expect(page.locator("#img2img_image .dr-picture img")).to_be_visible()
     page.locator("#img2img_go").click()
     expect(status(page, "img2img")).to_contain_text("Done")
-    tab(page, "outpaint")
     made = {"name": "made.png", "mimeType": "image/png", "buffer": finished(site, page, "img2img")}
+    held = []
+    page.route("**/v1/pictures", lambda route: held.append(route))
+    with page.expect_request("**/v1/pictures"):
+        page.locator("#img2img_image input[type=file]").set_input_files(png(72, 64, "blue"))
+    page.locator("#img2img_go").click()
+    held.pop().continue_()
+    page.unroute("**/v1/pictures")
+    page.wait_for_function("darkroom.views.img2img.ids.length === 2")
+    newest = site.studio.jobs.get(page.evaluate("darkroom.views.img2img.ids[0]"), None).job
+    assert site.studio.take_picture(png(72, 64, "blue")["buffer"]) in newest.request, "Generate waits for the picture that is on its way"
+    tab(page, "outpaint")
     page.locator("#outpaint_drop input[type=file]").set_input_files(made)
     expect(page.locator("#outpaint_prompt textarea")).to_have_value("a red boat")
 

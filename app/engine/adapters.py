@@ -1,5 +1,6 @@
 """LoRA and textual inversion: changes to a loaded model that undo themselves, bit for bit."""
 
+import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -95,11 +96,10 @@ class Adapters:
         self._restore()
         read = [(lora, self._layers(lora.file)) for lora in loras]
         changes = self._changes(read)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._restore)
             self._add(changes)
-        except BaseException:
-            self._restore()
-            raise
+            undo.pop_all()
         self._active = key
 
     def _add(self, changes: Mapping[str, Tensor]) -> None:

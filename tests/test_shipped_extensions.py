@@ -135,7 +135,7 @@ def test_the_style_editor_saves_and_guests_may_not(studio: Studio, shipped: Exte
     with pytest.raises(gr.Error, match="name of a style"):
         events["save"](" ", "x", "", owner)
     events["delete"]("Mine", owner)
-    with pytest.raises(gr.Error, match="Style '' does not exist"):
+    with pytest.raises(gr.Error, match=r"^'Style .* does not exist"):
         events["delete"](None, owner)
     assert "Mine" not in studio.styles.names()
 

@@ -217,6 +217,18 @@ def test_ctrl_c_keeps_what_is_finished(cli, tmp_path: Path) -> None:
     assert grey("out.png") == 10 and leftovers(tmp_path) == []
 
 
+def test_a_picture_that_cannot_be_put_in_its_place_is_kept(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*places: object, **keep: bool) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("app.cli.make.put", full)
+    status, _, err = cli("txt2img", "--prompt", "a house", "-o", "out.png")
+    assert status == 1 and "no space left" in err and "1 finished pictures are kept in" in err
+    [folder] = leftovers(tmp_path)
+    [picture] = (tmp_path / folder / "outputs").glob("[!.]*/**/*.png")
+    assert grey(str(picture)) == 10
+
+
 @pytest.mark.parametrize("argv", [[], ["--help"], ["txt2img", "--help"], ["zoom", "--help"], ["--version"]])
 def test_help_is_no_error(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     try:

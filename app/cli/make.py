@@ -57,15 +57,28 @@ def make(task: str, argv: Sequence[str], engine: EngineMaker | None = None) -> i
     logging.basicConfig(level=logging.INFO if order.verbose else logging.CRITICAL, format="%(name)s: %(message)s")
     place = order.output.parent if order.output else order.settings.outputs_dir
     work = workspace(order.output.parent if order.output else None)
+    published = False
     try:
         settings = replace(order.settings, outputs_dir=work / "outputs" if order.output else place)
         studio = Studio(settings, jobs_folder=work / "jobs", engine=engine or make_engine)
         try:
-            return run(studio, order)
+            status = run(studio, order)
+            published = True
+            return status
         finally:
             studio.close()
     finally:
+        clear(work, published)
+
+
+def clear(work: Path, published: bool) -> None:
+    """Delete the work folder; but when finished pictures never reached their places, keep them and say where they are."""
+    finished = [] if published else [file for file in work.glob("outputs/[!.]*/**/*") if file.is_file()]
+    if not finished:
         shutil.rmtree(work, ignore_errors=True)
+        return
+    shutil.rmtree(work / "jobs", ignore_errors=True)
+    sys.stderr.write(f"{len(finished)} finished pictures are kept in '{work / 'outputs'}'.\n")
 
 
 def read_order(task: str, argv: Sequence[str]) -> Order:

@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+from tools.embedded import crew  # noqa: E402
 from tools.embedded.models import make_unet, make_vae  # noqa: E402
 from tools.embedded.training import Average, Run, Schedule, Slice, run_training, step_generator  # noqa: E402
 from tools.embedded.unet import CachedData, UnetSettings, UnetTrainer, cumulative_alphas, sample, start_calmly  # noqa: E402
@@ -112,3 +113,23 @@ def test_sampling_gives_finite_latents() -> None:
     latents = sample(trainer.unet, torch.randn(2, 77, 16), torch.zeros(1, 77, 16), steps=2)
     assert latents.shape == (2, 4, 16, 16)
     assert torch.isfinite(latents).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_crew_of_one_trains_like_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "EVERY", 1)
+    schedule, alone, member = Schedule(2, 1e-3, warmup=2), tiny_unet_trainer(), tiny_unet_trainer()
+    run_training(alone, Run(tmp_path / "a", "run", 2), schedule, lambda _: None)
+    crew.join_crew(tmp_path, 0, 1)
+    try:
+        part = Slice(stopped=lambda: crew.agreed(False))
+        run_training(crew.CrewTrainer(member), Run(tmp_path / "b", "run", 2, grain=crew.EVERY), schedule, lambda _: None, part)
+    finally:
+        torch.distributed.destroy_process_group()
+    assert all(torch.equal(value, member.averaged()[name]) for name, value in alone.averaged().items())
+
+
+def test_only_the_first_worker_keeps(tmp_path: Path) -> None:
+    run = Run(tmp_path, "run", 2, grain=2, keeps=False)
+    assert run_training(tiny_vae_trainer(), run, Schedule(3, 1e-3), lambda _: None) == 3
+    assert not run.checkpoint.exists()

@@ -22,6 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--steps", type=int, default=0, help="length of the whole training; 0: the stage's own")
     common.add_argument("--batch", type=int, default=0, help="samples per step; 0: the stage's own")
     common.add_argument("--pooling", type=int, default=1, help="unet: train on latents averaged over so many squared")
+    common.add_argument("--workers", type=int, default=1, help="unet: processes of one thread each")
     common.add_argument("--stop-after", type=int, help="end after this many steps, to go on later")
     parser = argparse.ArgumentParser(prog="python -m tools.embedded", description="Make an embedded checkpoint, stage by stage.")
     stages = parser.add_subparsers(dest="stage", required=True)
@@ -59,7 +60,7 @@ def _run(options: argparse.Namespace) -> None:
     """Import torch only now, after the allocator was settled, and do the stage."""
     import torch
 
-    from tools.embedded import gallery, stages
+    from tools.embedded import gallery, stages, workers
     from tools.embedded.data import Workshop
     from tools.embedded.training import Slice
 
@@ -67,7 +68,7 @@ def _run(options: argparse.Namespace) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     part = Slice(options.stop_after, stop.is_set)
-    job = stages.Job(Workshop(options.folder), options.device, options.seed, options.steps, options.batch, options.pooling, part)
+    job = stages.Job(Workshop(options.folder), options.device, options.seed, options.steps, options.batch, options.pooling, options.workers, part)
     if options.stage == "render":
         stages.render_stage(job, options.count, options.threads, _say)
     elif options.stage == "export":
@@ -79,6 +80,8 @@ def _run(options: argparse.Namespace) -> None:
         stages.judge_stage(job, _say)
         for line in gallery.judged(job, options.target, options.count, options.guidance, options.sampling_steps):
             _say(line)
+    elif options.stage == "unet" and options.workers > 1:
+        workers.run_crew(job, _say)
     else:
         getattr(stages, f"{options.stage}_stage")(job, _say)
 

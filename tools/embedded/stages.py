@@ -1,6 +1,6 @@
 """The stages of a training run, each from the files of the earlier ones: what the command line calls."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,11 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from tools.embedded import data, judge
+from tools.embedded import crew, data, judge
 from tools.embedded.data import Workshop
 from tools.embedded.export import export_folder
 from tools.embedded.models import make_text_encoder, make_unet, make_vae
+from tools.embedded.scenes.grammar import sample_scene
 from tools.embedded.sheet import save_sheet
 from tools.embedded.text import TextSettings, TextTrainer
 from tools.embedded.tokenizer import build_tokenizer, load_tokenizer
@@ -34,6 +35,7 @@ class Job:
     steps: int = 0
     batch: int = 0
     pooling: int = 1
+    workers: int = 1
     part: Slice | None = None
 
     def run(self, name: str, batch: int) -> Run:
@@ -135,19 +137,36 @@ def decoder_stage(job: Job, report: Report) -> None:
     report(f"psnr {psnr(shown, reconstruct(vae.eval(), shown, job.device)):.2f} dB")
 
 
-def unet_stage(job: Job, report: Report) -> None:
-    """Train the UNet on the cached latents and text states."""
+def _unet_trainer(job: Job, rank: int) -> UnetTrainer:
+    """The UNet from its start with this worker's share of the samples."""
     torch.manual_seed(job.seed)
-    settings = UnetSettings(job.seed, job.batch or UnetSettings.batch, pooling=job.pooling)
+    settings = UnetSettings(job.seed + 101 * rank, job.batch or UnetSettings.batch, pooling=job.pooling)
     unet = make_unet()
     start_calmly(unet)
     trainer = UnetTrainer(unet, job.workshop.load_cached(), settings, job.device)
-    tokenizer = load_tokenizer(job.workshop.tokenizer)
-    captions = [judge.plain_caption(data.sample_scene(seed)) for seed in SHEET_SCENES]
-    states = data.encode_captions(load_text_encoder(job, tokenizer), tokenizer, captions)
-    trainer.show_with(torch.from_numpy(states.astype(np.float32)), load_vae(job))
+    if rank == 0:
+        tokenizer = load_tokenizer(job.workshop.tokenizer)
+        captions = [judge.plain_caption(sample_scene(seed)) for seed in SHEET_SCENES]
+        states = data.encode_captions(load_text_encoder(job, tokenizer), tokenizer, captions)
+        trainer.show_with(torch.from_numpy(states.astype(np.float32)), load_vae(job))
+    return trainer
+
+
+def unet_stage(job: Job, report: Report) -> None:
+    """Train the UNet on the cached latents and text states."""
+    trainer = _unet_trainer(job, 0)
     schedule = Schedule(job.steps or 6000, 1e-3)
-    run_training(trainer, job.run("unet", settings.batch), schedule, report, job.part)
+    run_training(trainer, job.run("unet", trainer.settings.batch), schedule, report, job.part)
+
+
+def unet_crew_stage(job: Job, rank: int, report: Report) -> None:
+    """The same as one of `job.workers` processes; `rank` 0 saves and reports."""
+    crew.join_crew(job.workshop.folder, rank, job.workers)
+    inner = _unet_trainer(job, rank)
+    schedule = Schedule(job.steps or 6000, 1e-3)
+    run = replace(job.run("unet", inner.settings.batch * job.workers), grain=crew.EVERY, keeps=rank == 0)
+    part = job.part or Slice()
+    run_training(crew.CrewTrainer(inner), run, schedule, report, replace(part, stopped=lambda: crew.agreed(part.stopped())))
 
 
 def judge_stage(job: Job, report: Report) -> None:

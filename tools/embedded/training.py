@@ -52,7 +52,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Run:
-    """Where a run keeps its files, how often it saves and how many samples one step sees."""
+    """Where a run keeps its files, how often it saves and how many samples one step sees.
+
+    It stops and saves only after a multiple of `grain` steps; with `keeps` false it leaves both to another process.
+    """
 
     folder: Path
     name: str
@@ -60,6 +63,8 @@ class Run:
     save_seconds: float = 180.0
     sheet_seconds: float = 600.0
     report_steps: int = 50
+    grain: int = 1
+    keeps: bool = True
 
     @property
     def checkpoint(self) -> Path:
@@ -136,12 +141,17 @@ class _Progress:
         return f"{self.run.name} step {done}/{self.total} {figures} lr {learning_rate:.2e} {rate * self.run.batch:.1f} samples/s {left:.0f} s left"
 
 
+def never() -> bool:
+    """Nobody asked to stop."""
+    return False
+
+
 @dataclass(frozen=True)
 class Slice:
     """When to end before the schedule does: after `steps` steps, or as soon as `stopped` says so (both save first)."""
 
     steps: int | None = None
-    stopped: Callable[[], bool] = lambda: False
+    stopped: Callable[[], bool] = never
 
 
 def run_training(trainer: Trainer, run: Run, schedule: Schedule, report: Report, part: Slice | None = None) -> int:
@@ -163,9 +173,13 @@ def run_training(trainer: Trainer, run: Run, schedule: Schedule, report: Report,
         done += 1
         if done % run.report_steps == 0 or done == last:
             report(progress.line(done, rate))
+        if done % run.grain and done != last:
+            continue
         if part.stopped():
             last = done
         now = time.monotonic()
+        if not run.keeps:
+            continue
         if now - saved_at > run.save_seconds or done == last:
             save_atomically({"trainer": trainer.state(), "step": done}, run.checkpoint)
             saved_at = now

@@ -30,6 +30,8 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--count", type=int, default=14_000)
     for name, text in TRAINED.items():
         stages.add_parser(name, parents=[common], help=text)
+    adopted = stages.add_parser("adopt", parents=[common], help="go on from a finished checkpoint folder")
+    adopted.add_argument("--target", type=Path, default=DEFAULT_TARGET)
     export = stages.add_parser("export", parents=[common], help="write the checkpoint folder")
     export.add_argument("--target", type=Path, default=DEFAULT_TARGET)
     for name, text in (("sheet", "draw prompts with a checkpoint folder"), ("judge", "train the judge and let it judge a checkpoint folder")):
@@ -60,7 +62,7 @@ def _run(options: argparse.Namespace) -> None:
     """Import torch only now, after the allocator was settled, and do the stage."""
     import torch
 
-    from tools.embedded import gallery, stages, workers
+    from tools.embedded import adopt, gallery, stages, workers
     from tools.embedded.data import Workshop
     from tools.embedded.training import Slice
 
@@ -73,6 +75,8 @@ def _run(options: argparse.Namespace) -> None:
         stages.render_stage(job, options.count, options.threads, _say)
     elif options.stage == "export":
         stages.export_stage(job, options.target, _say)
+    elif options.stage == "adopt":
+        adopt.adopt(job, options.target, _say)
     elif options.stage == "sheet":
         gallery.sheet_of_prompts(options.target, options.output, options.guidance, options.sampling_steps)
         _say(str(options.output))

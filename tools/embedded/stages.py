@@ -138,11 +138,13 @@ def decoder_stage(job: Job, report: Report) -> None:
 
 
 def _unet_trainer(job: Job, rank: int) -> UnetTrainer:
-    """The UNet from its start with this worker's share of the samples."""
+    """The UNet from its start, or an adopted one, with this worker's share of the samples."""
     torch.manual_seed(job.seed)
     settings = UnetSettings(job.seed + 101 * rank, job.batch or UnetSettings.batch, pooling=job.pooling)
     unet = make_unet()
     start_calmly(unet)
+    if job.saved("unet").exists():
+        _load(unet, job.saved("unet"))
     trainer = UnetTrainer(unet, job.workshop.load_cached(), settings, job.device)
     if rank == 0:
         tokenizer = load_tokenizer(job.workshop.tokenizer)

@@ -57,7 +57,7 @@ class Request(BaseModel):
     sampler: str = param("DPM++ 2M", "Sampling method", choices="samplers", max_length=64)
     schedule: str = param("Automatic", "Schedule type", "Automatic: the one that suits the sampler", choices="schedules", max_length=64)
     steps: int = param(20, "Sampling steps", step=1, ge=1, le=150)
-    cfg_scale: float = param(7.0, "CFG scale", "How strictly to follow the prompt; 1 is fastest and ignores the negative prompt", step=0.5, ge=0, le=30)
+    cfg_scale: float = param(5.0, "CFG scale", "How strictly to follow the prompt; 1 is fastest and ignores the negative prompt", step=0.5, ge=0, le=30)
     clip_skip: int = param(1, "Clip skip", "How many last layers of the text encoder to leave out, plus one", step=1, ge=1, le=12)
     seed: int = param(-1, "Seed", "-1 draws a new one", widget="number", ge=-1, le=MAX_SEED)
     rng: NoiseSource = param("NV", "Noise source", "NV: the same picture on every device")

@@ -30,7 +30,7 @@ def test_pairs_are_what_the_expression_finds(line: str) -> None:
 
 
 def test_written_as_a1111_writes_it() -> None:
-    asked = {"seed": 41, "width": 512, "height": 768, "clip_skip": 2, "schedule": "Karras", "checkpoint": "v1-5"}
+    asked = {"seed": 41, "cfg_scale": 7, "width": 512, "height": 768, "clip_skip": 2, "schedule": "Karras", "checkpoint": "v1-5"}
     request = Txt2Img(prompt="a cat, (red:1.2)\nin the rain", negative_prompt="dog", **asked)
     facts = {"Model hash": "6ce0161689", "VAE": "vae-ft", "Lora hashes": "x: 12ab, y: 34cd", "Seam": "0.4", "alone": "alone"}
     assert infotext.write(request, facts, 1) == (

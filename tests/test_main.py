@@ -211,7 +211,15 @@ def test_work_that_fails_is_one_sentence_and_exit_1(cli, tmp_path: Path) -> None
     assert leftovers(tmp_path) == []
 
 
-def test_ctrl_c_keeps_what_is_finished(cli, tmp_path: Path) -> None:
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """SIGINT as a terminal sends it, also where the suite was started in the background with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_keeps_what_is_finished(cli, tmp_path: Path, terminal: None) -> None:
     status, out, err = cli("txt2img", "--prompt", "stop me", "--batch-count", "3", "-o", "out.png")
     assert (status, out, err) == (130, f"{tmp_path / 'out.png'}\n", "Stopped; 1 of 3 pictures are kept.\n")
     assert grey("out.png") == 10 and leftovers(tmp_path) == []

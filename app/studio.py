@@ -18,9 +18,9 @@ from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
 from app.engine.families import FAMILIES
 from app.engine.prompt import grammar
-from app.engine.samplers import SAMPLERS, resolve_sampler
-from app.engine.schedules import SCHEDULES, resolve_schedule
-from app.errors import BadCheckpoint, Refused, UnknownName
+from app.engine.samplers import SAMPLERS, resolve_pair
+from app.engine.schedules import SCHEDULES
+from app.errors import BadCheckpoint, Refused
 from app.extensions import Extensions
 from app.jobs import Job, JobControl, JobQueue
 from app.library import Library
@@ -123,9 +123,8 @@ class Studio:
     def _resolve(self, request: AnyRequest) -> AnyRequest:
         """Names made canonical, sizes filled in, pictures known: what is queued can run as it stands."""
         checkpoint = usable(self.shelf.checkpoint(request.checkpoint))
-        sampler, schedule = resolve_sampler(request.sampler)
-        schedule = schedule if schedule and request.schedule.lower() == "automatic" else resolve_schedule(request.schedule)
-        vae = usable(find(self.shelf.vaes(), "VAE", request.vae)).name if request.vae else ""
+        sampler, schedule = resolve_pair(request.sampler, request.schedule)
+        vae = usable(self.shelf.find("vae", request.vae)).name if request.vae else ""
         self._read_prompts(self.styles.apply(request))
         check(request, {name: self.library.assets.get(asset) for name, asset in request.picture_fields().items()})
         known = {"checkpoint": checkpoint.name, "sampler": sampler, "schedule": schedule, "vae": vae}
@@ -139,7 +138,7 @@ class Studio:
             grammar.attention(plain)
             grammar.check_kinds(networks)
             for network in networks:
-                usable(find(self.shelf.loras(), "LoRA", network.name))
+                usable(self.shelf.lora(network.name))
 
     def _size(self, request: AnyRequest, checkpoint: ModelFile) -> dict[str, int]:
         """Width and height for a request that leaves them open: the source picture's for img2img, else the native size.
@@ -221,14 +220,6 @@ class Studio:
 
         saved = self.library.save_video(write, request, job.id, job.owner, poster=keys[0].image)
         control.add_output(saved.id)
-
-
-def find(files: list[ModelFile], kind: str, name: str) -> ModelFile:
-    """The file of that name (full name, or its last part), any case. Raises UnknownName with the nearest names."""
-    for file in files:
-        if name.lower() in (file.name.lower(), file.name.lower().rsplit("/", 1)[-1], file.path.name.lower()):
-            return file
-    raise UnknownName(kind, name, [file.name for file in files])
 
 
 def usable(file: ModelFile) -> ModelFile:

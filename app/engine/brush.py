@@ -12,8 +12,8 @@ from app.engine.denoise import Denoiser, Start, denoise
 from app.engine.families.sd1 import Conditioning, Sd1Model
 from app.engine.noise import Stream
 from app.engine.prompt.grammar import Network, check_kinds, extract_networks, strip_comments
-from app.engine.samplers import SAMPLERS, resolve_sampler
-from app.engine.schedules import resolve_schedule, sigmas_for
+from app.engine.samplers import SAMPLERS, resolve_pair
+from app.engine.schedules import sigmas_for
 from app.errors import BadNumbers
 from app.extensions import Extensions
 from app.request import AnyRequest
@@ -36,8 +36,8 @@ class Brush:
         self._shelf, self._extensions, self._report = shelf, extensions, report
         self._facts: dict[str, str] = {}
         self._told: tuple[object, Conditioning] | None = None
-        self._row = SAMPLERS[resolve_sampler(request.sampler)[0]]
-        self._schedule = _schedule_of(request)
+        sampler, self._schedule = resolve_pair(request.sampler, request.schedule)
+        self._row = SAMPLERS[sampler]
 
     @property
     def facts(self) -> dict[str, str]:
@@ -151,9 +151,3 @@ class Brush:
         if not torch.isfinite(latents).all():
             start = "Start with --no-half, or try" if self.model.plan.dtype == torch.float16 else "Try"
             raise BadNumbers(f"'{self.model.file.name}' produced NaN or infinite numbers {when}.", f"{start} another sampler or a lower CFG scale.")
-
-
-def _schedule_of(request: AnyRequest) -> str:
-    """The schedule's canonical name; a sampler like "DPM++ 2M Karras" names one when the request leaves it open."""
-    named = resolve_sampler(request.sampler)[1]
-    return named if named and request.schedule.lower() == "automatic" else resolve_schedule(request.schedule)

@@ -12,7 +12,7 @@ from typing import Any
 from app.engine.sampling import multistep, single
 from app.engine.sampling.restart import restart
 from app.engine.sampling.unipc import unipc
-from app.engine.schedules import schedule_names
+from app.engine.schedules import resolve_schedule, schedule_names
 from app.errors import UnknownName
 
 
@@ -94,6 +94,12 @@ def resolve_sampler(name: str) -> tuple[str, str | None]:
         if wanted.endswith(suffix) and wanted[: -len(suffix)] in known:
             return known[wanted[: -len(suffix)]], label
     raise UnknownName("sampler", name, SAMPLERS)
+
+
+def resolve_pair(sampler: str, schedule: str) -> tuple[str, str]:
+    """(name in `SAMPLERS`, label in `SCHEDULES`); a sampler like "DPM++ 2M Karras" names the schedule where that is Automatic. Raises UnknownName."""
+    name, named = resolve_sampler(sampler)
+    return name, named if named and schedule.lower() == "automatic" else resolve_schedule(schedule)
 
 
 def _schedule_suffixes() -> Mapping[str, str]:

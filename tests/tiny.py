@@ -7,8 +7,6 @@
 """
 
 import json
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from tools.embedded.ldm import ldm_state_dict
 
 WIDTH = 32
 NATIVE = 64
@@ -34,7 +34,7 @@ class Parts:
 def parts(seed: int = 0, *, clip_vocabulary: bool = False, in_channels: int = 4) -> Parts:
     """The three networks with random weights, float32. `clip_vocabulary`: 49,408 words instead of a few hundred."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
+    from transformers import CLIPTextModel
 
     import app.engine  # noqa: F401  (keeps the libraries offline)
 
@@ -49,13 +49,42 @@ def parts(seed: int = 0, *, clip_vocabulary: bool = False, in_channels: int = 4)
             block_out_channels=(32, 32, 32, 32), layers_per_block=1, latent_channels=4, sample_size=NATIVE,
             down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
         )
-        text_encoder = CLIPTextModel(CLIPTextConfig(
-            vocab_size=words, hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=3, num_attention_heads=1, max_position_embeddings=77,
-            hidden_act="quick_gelu", projection_dim=WIDTH, bos_token_id=words - 2, eos_token_id=words - 1, pad_token_id=words - 1,
-        ))
+        text_encoder = CLIPTextModel(_clip_config(words, layers=3, heads=1))
         for part in (unet, vae, text_encoder):
             _stir(part)
     return Parts(unet.eval(), vae.eval(), text_encoder.eval(), clip_vocabulary)
+
+
+def embedded_parts(seed: int = 0, *, in_channels: int = 4) -> Parts:
+    """Like `parts`, but different from SD 1 in what shapes do not tell, as the embedded family is: groups, heads, words, layers."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    import app.engine  # noqa: F401  (keeps the libraries offline)
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = UNet2DConditionModel(
+            sample_size=NATIVE // 8, in_channels=in_channels, block_out_channels=(32, 64), layers_per_block=2, cross_attention_dim=WIDTH, attention_head_dim=4,
+            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        )
+        vae = AutoencoderKL(
+            block_out_channels=(8, 8, 16, 16), layers_per_block=1, latent_channels=4, sample_size=NATIVE, norm_num_groups=4, scaling_factor=0.2,
+            down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        )
+        text_encoder = CLIPTextModel(_clip_config(len(_small_vocabulary()[0]), layers=2, heads=4))
+        for part in (unet, vae, text_encoder):
+            _stir(part)
+    return Parts(unet.eval(), vae.eval(), text_encoder.eval(), clip_vocabulary=False)
+
+
+def _clip_config(words: int, layers: int, heads: int) -> Any:
+    from transformers import CLIPTextConfig
+
+    return CLIPTextConfig(
+        vocab_size=words, hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=layers, num_attention_heads=heads, max_position_embeddings=77,
+        hidden_act="quick_gelu", projection_dim=WIDTH, bos_token_id=words - 2, eos_token_id=words - 1, pad_token_id=words - 1,
+    )
 
 
 def _stir(part: nn.Module) -> None:
@@ -109,13 +138,8 @@ def write_single(path: Path, made: Parts, dtype: torch.dtype = torch.float16) ->
 
 
 def ldm_weights(made: Parts) -> dict[str, Tensor]:
-    """All weights under their LDM names."""
-    layers = made.unet.config.layers_per_block
-    found = {"model.diffusion_model." + _unet_name(key, layers, made.unet): value for key, value in made.unet.state_dict().items()}
-    for key, value in made.vae.state_dict().items():
-        name = _vae_name(key, len(made.vae.config.block_out_channels))
-        found["first_stage_model." + name] = value[:, :, None, None] if re.search(r"attn_1\.(q|k|v|proj_out)\.weight", name) else value
-    found |= {"cond_stage_model.transformer." + key: value for key, value in _classic(made.text_encoder.state_dict()).items()}
+    """All weights under their LDM names, junk keys included."""
+    found = ldm_state_dict(made.unet, made.vae, made.text_encoder)
     found["cond_stage_model.transformer.text_model.embeddings.position_ids"] = torch.arange(77).unsqueeze(0)
     found["model_ema.decay"] = torch.tensor(0.9999)
     return found
@@ -157,48 +181,6 @@ def _save(weights: dict[str, Tensor], path: Path, dtype: torch.dtype, metadata: 
 
 def _classic(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {"text_model." + key.removeprefix("text_model."): value for key, value in weights.items()}
-
-
-def _replace(key: str, pairs: Iterable[tuple[str, str]]) -> str:
-    for old, new in pairs:
-        key = re.sub(old, new, key)
-    return key
-
-
-_RESNET = (
-    ("norm1", "in_layers.0"), ("conv1", "in_layers.2"), ("time_emb_proj", "emb_layers.1"), ("norm2", "out_layers.0"), ("conv2", "out_layers.3"),
-    ("conv_shortcut", "skip_connection"),
-)
-_UNET_ENDS = (
-    ("^conv_in", "input_blocks.0.0"), (r"^time_embedding\.linear_1", "time_embed.0"), (r"^time_embedding\.linear_2", "time_embed.2"),
-    ("^conv_norm_out", "out.0"), ("^conv_out", "out.2"), (r"^mid_block\.resnets\.0", "middle_block.0"), (r"^mid_block\.attentions\.0", "middle_block.1"),
-    (r"^mid_block\.resnets\.1", "middle_block.2"),
-)
-
-
-def _unet_name(key: str, layers: int, unet: nn.Module) -> str:
-    if ".resnets." in key:
-        key = _replace(key, _RESNET)
-    if found := re.match(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.*)", key):
-        side, block, kind, layer, rest = found[1], int(found[2]), found[3], int(found[4]), found[5]
-        per_block = layers + 1
-        if kind == "downsamplers":
-            return f"input_blocks.{(block + 1) * per_block}.0.{rest.replace('conv', 'op')}"
-        if kind == "upsamplers":
-            after = 2 if hasattr(unet.up_blocks[block], "attentions") else 1
-            return f"output_blocks.{block * per_block + layers}.{after}.{rest}"
-        place = 0 if kind == "resnets" else 1
-        return f"input_blocks.{1 + block * per_block + layer}.{place}.{rest}" if side == "down" else f"output_blocks.{block * per_block + layer}.{place}.{rest}"
-    return _replace(key, _UNET_ENDS)
-
-
-def _vae_name(key: str, levels: int) -> str:
-    key = re.sub(r"up_blocks\.(\d+)", lambda found: f"up.{levels - 1 - int(found[1])}", key)
-    key = re.sub(r"mid_block\.resnets\.(\d)", lambda found: f"mid.block_{int(found[1]) + 1}", key)
-    attention = (("group_norm", "norm"), (r"to_out\.0", "proj_out"), ("to_([qkv])", r"\1")) if "attentions" in key else ()
-    names = ((r"down_blocks\.", "down."), (r"\.resnets\.", ".block."), (r"(down|up)samplers\.0", r"\1sample"), ("conv_shortcut", "nin_shortcut"),
-             (r"mid_block\.attentions\.0", "mid.attn_1"), ("conv_norm_out", "norm_out"))
-    return _replace(key, (*attention, *names))
 
 
 def _small_vocabulary() -> tuple[dict[str, int], list[str]]:

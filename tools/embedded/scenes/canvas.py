@@ -1,7 +1,8 @@
 """The canvas scenes are painted on: colours, paints and simple shapes over skia.
 
-Coordinates run from 0 to 1, x to the right and y downwards, whatever the size in pixels. Colours are (r, g, b) in
-0..255, fractions allowed; alpha is 0..255.
+The unit of coordinates is the short side, x to the right and y downwards: a square shows 0 to 1 both ways, a wide
+picture the same height and land to both sides of it (192 x 128 pixels: x from -0.25 to 1.25), a tall one more sky and
+some more ground. Colours are (r, g, b) in 0..255, fractions allowed; alpha is 0..255.
 """
 
 import math
@@ -21,6 +22,8 @@ TAU = 6.2832
 AMBIENT: dict[str, RGB] = {"day": (1, 1, 1), "sunset": (0.98, 0.74, 0.66), "night": (0.42, 0.46, 0.72)}
 HAZE: dict[str, RGB] = {"day": (200, 224, 240), "sunset": (244, 150, 116), "night": (34, 42, 88)}
 DULL_WEATHERS = ("rain", "cloudy", "fog", "snow")
+SKY_SHARE = 0.7
+"""Of what a tall picture shows beyond the square, so much lies above it; the rest is ground."""
 
 
 def skia_colour(colour: Colour, alpha: float = 255) -> int:
@@ -100,17 +103,23 @@ def leaf_path(length: float, fatness: float) -> skia.Path:
 class Painter:
     """A scene's canvas with its light, its random numbers and the places its parts agree on.
 
+    `left`, `right`, `top` and `bottom` bound what is seen, `wide` and `tall` are its extents (1 for a square).
     `ground` is the y on which the hero stands, `horizon` the sea's, `body_x`, `body_y` the sun's or moon's place,
     `hero_x` and `hero_scale` the hero's; each is set by the part that is painted first.
     """
 
-    def __init__(self, scene: Scene, pixels: int) -> None:
-        self.scene, self.pixels = scene, pixels
+    def __init__(self, scene: Scene, width: int, height: int) -> None:
+        self.scene = scene
+        unit = min(width, height)
+        self.wide, self.tall = width / unit, height / unit
+        self.left, self.top = (1 - self.wide) / 2, (1 - self.tall) * SKY_SHARE
+        self.right, self.bottom = self.left + self.wide, self.top + self.tall
         self.rng = random.Random(scene.seed * 7919 + 13)
         self.uniform = self.rng.uniform
-        self.surface = skia.Surface(pixels, pixels)
+        self.surface = skia.Surface(width, height)
         self.canvas = self.surface.getCanvas()
-        self.canvas.scale(pixels, pixels)
+        self.canvas.scale(unit, unit)
+        self.canvas.translate(-self.left, -self.top)
         self.ambient, self.haze = AMBIENT[scene.time], HAZE[scene.time]
         if scene.weather in DULL_WEATHERS and scene.time == "day":
             self.ambient, self.haze = (0.88, 0.9, 0.94), (206, 214, 222)
@@ -120,6 +129,28 @@ class Painter:
     def lit(self, colour: RGB) -> RGB:
         """`colour` under the scene's light."""
         return shade(colour, self.ambient)
+
+    def anywhere(self, margin: float = 0) -> float:
+        """A random x that is seen, at least `margin` from both sides."""
+        return self.uniform(self.left + margin, self.right - margin)
+
+    def many(self, count: int, tall: float = 1.0) -> int:
+        """How many things to scatter where a square has `count`; give `tall` if they fill the height as well."""
+        return round(count * self.wide * tall)
+
+    def spread(self, index: int, count: int, low: float = 0.0, high: float = 1.0) -> float:
+        """A random x in slot `index` of `count` equal ones from side to side, between two shares of the slot."""
+        return self.left + (index + self.uniform(low, high)) / count * self.wide
+
+    def across(self, top: float, height: float, paint: skia.Paint) -> None:
+        """Paint a band from side to side."""
+        self.rectangle(self.left, top, self.wide, height, paint)
+
+    def stretched(self) -> None:
+        """From here to the next restore of the canvas, the unit square covers all that is seen."""
+        self.canvas.save()
+        self.canvas.translate(self.left, self.top)
+        self.canvas.scale(self.wide, self.tall)
 
     def polygon(self, points: Sequence[Point], paint: skia.Paint) -> None:
         """Paint a polygon."""
@@ -147,21 +178,23 @@ class Painter:
         self.disc(x, y, radius, radial((x, y), radius, rings, [0, 0.4, 1]))
 
     def ridge(self, base: float, height: float, roughness: float, paint: skia.Paint, jagged: bool = False) -> tuple[list[Point], skia.Path]:
-        """Paint hills from y = `base` down to the bottom: sums of sines, or of their peaks where `jagged`; returns crest and shape."""
+        """Paint hills from side to side, from y = `base` to the bottom: sums of sines, or of their peaks where `jagged`; returns crest and shape."""
         phases = [self.uniform(0, 6.28) for _ in range(6)]
         frequencies = (1.3, 2.7, 5.1, 9.7, 17, 31)
         crest = []
-        for index in range(49):
-            x = index / 48
+        steps = round(48 * self.wide)
+        for index in range(steps + 1):
+            x = self.left + index / steps * self.wide
             level = 0.0
             for octave in range(6 if jagged else 2):
                 wave = math.sin(x * frequencies[octave] * 2.2 + phases[octave])
                 level += (1 - 2 * abs(wave) if jagged else wave) * roughness**octave
             crest.append((x, base - height * level * 0.6))
-        shape = closed_path([(-0.01, 1.01), (-0.01, crest[0][1]), *crest, (1.01, crest[-1][1]), (1.01, 1.01)])
+        left, right, bottom = self.left - 0.01, self.right + 0.01, self.bottom + 0.01
+        shape = closed_path([(left, bottom), (left, crest[0][1]), *crest, (right, crest[-1][1]), (right, bottom)])
         self.canvas.drawPath(shape, paint)
         return crest, shape
 
     def picture(self) -> np.ndarray:
-        """What was painted: uint8 (pixels, pixels, 3)."""
+        """What was painted so far: uint8 (height, width, 3)."""
         return np.ascontiguousarray(self.surface.toarray(colorType=skia.kRGBA_8888_ColorType)[:, :, :3])

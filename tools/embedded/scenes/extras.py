@@ -28,12 +28,14 @@ def paint_extras(painter: Painter) -> None:
     if "leaves" in scene.extras:
         _paint_leaves(painter)
     vignette = [(0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 14, 60)]
+    painter.stretched()
     painter.rectangle(0, 0, 1, 1, radial((0.5, 0.5), 0.78, vignette, [0, 0.62, 1]))
+    painter.canvas.restore()
 
 
 def _paint_flowers(painter: Painter) -> None:
-    for _ in range(26):
-        x, y = painter.uniform(0, 1), painter.uniform(painter.ground + 0.09, 0.98)
+    for _ in range(painter.many(26, painter.bottom)):
+        x, y = painter.anywhere(), painter.uniform(painter.ground + 0.09, painter.bottom - 0.02)
         colour = painter.rng.choice(FLOWERS)
         radius = 0.008 + (y - 0.7) * 0.03
         for petal in range(5):
@@ -43,9 +45,9 @@ def _paint_flowers(painter: Painter) -> None:
 
 def _paint_mushrooms(painter: Painter) -> None:
     """A row of glowing mushrooms, the nearer the larger."""
-    count = painter.rng.randint(5, 8)
+    count = painter.many(painter.rng.randint(5, 8), painter.bottom)
     for index in range(count):
-        x, y = (index + painter.uniform(0.15, 0.85)) / count, painter.uniform(painter.ground + 0.06 + 0.07, 0.96)
+        x, y = painter.spread(index, count, 0.15, 0.85), painter.uniform(painter.ground + 0.06 + 0.07, painter.bottom - 0.04)
         height = 0.05 + (y - 0.7) * 0.22
         colour = painter.rng.choice(GLOWING)
         painter.glow(x, y - height * 0.7, height * 1.9, colour, 190)
@@ -59,36 +61,36 @@ def _paint_mushrooms(painter: Painter) -> None:
 
 
 def _paint_fireflies(painter: Painter) -> None:
-    for _ in range(18):
-        x, y = painter.uniform(0, 1), painter.uniform(0.35, 0.95)
+    for _ in range(painter.many(18, painter.tall)):
+        x, y = painter.anywhere(), painter.uniform(0.35 + painter.top * 0.5, painter.bottom - 0.05)
         painter.glow(x, y, painter.uniform(0.022, 0.04), (240, 255, 120), 220)
         painter.disc(x, y, 0.005, fill((255, 255, 210)))
 
 
 def _paint_fog(painter: Painter) -> None:
     mist = mix(painter.haze, (235, 238, 242), 0.1 if painter.scene.time == "night" else 0.35)
-    for band in range(5):
+    for band in range(round(5 * painter.bottom)):
         y = 0.4 + band * 0.12 + painter.uniform(-0.03, 0.03)
         shades = [(*painter.haze, 0), (*mist, 120), (*painter.haze, 0)]
-        painter.rectangle(0, y - 0.09, 1, 0.18, vertical(y - 0.09, y + 0.09, shades))
+        painter.across(y - 0.09, 0.18, vertical(y - 0.09, y + 0.09, shades))
 
 
 def _paint_snow(painter: Painter) -> None:
-    for _ in range(110):
-        x, y, radius = painter.uniform(0, 1), painter.uniform(0, 1), painter.uniform(0.003, 0.0085)
+    for _ in range(painter.many(110, painter.tall)):
+        x, y, radius = painter.anywhere(), painter.uniform(painter.top, painter.bottom), painter.uniform(0.003, 0.0085)
         painter.disc(x, y, radius, fill((255, 255, 255), int(painter.uniform(150, 245))))
 
 
 def _paint_rain(painter: Painter) -> None:
     paint = stroke((200, 215, 235), 0.004, 130)
-    for _ in range(90):
-        x, y, length = painter.uniform(0, 1.1), painter.uniform(-0.05, 1), painter.uniform(0.04, 0.07)
+    for _ in range(painter.many(90, painter.tall)):
+        x, y, length = painter.uniform(painter.left, painter.right + 0.1), painter.uniform(painter.top - 0.05, painter.bottom), painter.uniform(0.04, 0.07)
         painter.line((x, y), (x - length * 0.3, y + length), paint)
 
 
 def _paint_leaves(painter: Painter) -> None:
-    for _ in range(15):
-        x, y, length = painter.uniform(0.02, 0.98), painter.uniform(0.08, 0.92), painter.uniform(0.022, 0.04)
+    for _ in range(painter.many(15, painter.tall)):
+        x, y, length = painter.anywhere(0.02), painter.uniform(painter.top + 0.08, painter.bottom - 0.08), painter.uniform(0.022, 0.04)
         colour = painter.rng.choice(AUTUMN)
         painter.canvas.save()
         painter.canvas.translate(x, y)
@@ -111,38 +113,46 @@ def paint_frame(painter: Painter) -> None:
         _paint_leaf_ring(painter)
 
 
-def _around(hole: skia.Path) -> skia.Path:
-    """The whole canvas without `hole`."""
+def _around(painter: Painter, hole: skia.Path) -> skia.Path:
+    """All that is seen without `hole`."""
     outer = skia.Path()
-    outer.addRect(skia.Rect(-0.01, -0.01, 1.01, 1.01))
+    outer.addRect(skia.Rect(painter.left - 0.01, painter.top - 0.01, painter.right + 0.01, painter.bottom + 0.01))
     return skia.Op(outer, hole, skia.kDifference_PathOp)
 
 
 def _paint_cave(painter: Painter) -> None:
     count = 26
+    middle_x, middle_y = painter.left + painter.wide / 2, painter.top + painter.tall / 2
     radii = [0.41 + painter.uniform(-0.035, 0.03) for _ in range(count)]
-    mouth = [(0.5 + cos(index / count * TAU) * radius, 0.5 + sin(index / count * TAU) * radius) for index, radius in enumerate(radii)]
-    rock = radial((0.5, 0.5), 0.72, [(104, 88, 80), (70, 58, 58), (24, 20, 28)], [0.5, 0.62, 1])
-    painter.canvas.drawPath(_around(closed_path(mouth)), rock)
+    angles = [index / count * TAU for index in range(count)]
+    points = [(cos(angle) * radius, sin(angle) * radius) for angle, radius in zip(angles, radii, strict=True)]
+    mouth = closed_path([(middle_x + x * painter.wide, middle_y + y * painter.tall) for x, y in points])
+    reach = 0.72 * max(painter.wide, painter.tall)
+    rock = radial((middle_x, middle_y), reach, [(104, 88, 80), (70, 58, 58), (24, 20, 28)], [0.5, 0.62, 1])
+    painter.canvas.drawPath(_around(painter, mouth), rock)
 
 
 def _paint_round_window(painter: Painter) -> None:
+    rect = skia.Rect(painter.left + 0.1, painter.top + 0.1, painter.right - 0.1, painter.bottom - 0.1)
     hole = skia.Path()
-    hole.addCircle(0.5, 0.5, 0.4)
-    painter.canvas.drawPath(_around(hole), linear((0, 0), (0, 1), [(150, 104, 70), (112, 74, 52)]))
-    painter.disc(0.5, 0.5, 0.405, stroke((226, 196, 140), 0.03))
+    hole.addRRect(skia.RRect.MakeRectXY(rect, 0.4, 0.4))
+    wall = linear((0, painter.top), (0, painter.bottom), [(150, 104, 70), (112, 74, 52)])
+    painter.canvas.drawPath(_around(painter, hole), wall)
+    painter.canvas.drawRRect(skia.RRect.MakeRectXY(rect.makeOutset(0.005, 0.005), 0.405, 0.405), stroke((226, 196, 140), 0.03))
     bar = stroke((196, 160, 108), 0.018)
-    painter.line((0.5, 0.1), (0.5, 0.9), bar)
-    painter.line((0.1, 0.5), (0.9, 0.5), bar)
+    middle = rect.centerY()
+    painter.line((0.5, rect.top()), (0.5, rect.bottom()), bar)
+    painter.line((rect.left(), middle), (rect.right(), middle), bar)
 
 
 def _paint_leaf_ring(painter: Painter) -> None:
-    for _ in range(120):
+    middle_x, middle_y = painter.left + painter.wide / 2, painter.top + painter.tall / 2
+    for _ in range(painter.many(120, painter.tall)):
         angle, reach = painter.uniform(0, TAU), painter.uniform(0.43, 0.74)
         length = painter.uniform(0.05, 0.085)
         colour = shade(painter.rng.choice(FOLIAGE), 1.25 - reach)
         painter.canvas.save()
-        painter.canvas.translate(0.5 + cos(angle) * reach, 0.5 + sin(angle) * reach)
+        painter.canvas.translate(middle_x + cos(angle) * reach * painter.wide, middle_y + sin(angle) * reach * painter.tall)
         painter.canvas.rotate(degrees(angle) + 180 + painter.uniform(-50, 50))
         painter.canvas.drawPath(leaf_path(length, 0.8), fill(colour))
         painter.canvas.restore()

@@ -106,7 +106,7 @@ def _paint_castle(painter: Painter, hero: Hero) -> None:
     gate = skia.Path()
     gate.addRoundRect(skia.Rect.MakeXYWH(x - 0.045 * k, y - 0.12 * k, 0.09 * k, 0.16 * k), 0.045 * k, 0.045 * k)
     painter.canvas.save()
-    painter.canvas.clipRect(skia.Rect(0, 0, 1, y))
+    painter.canvas.clipRect(skia.Rect(painter.left, painter.top, painter.right, y))
     painter.canvas.drawPath(gate, fill(lit((66, 44, 36))))
     painter.canvas.restore()
 

@@ -33,8 +33,8 @@ def _paint_forest(painter: Painter) -> None:
     lit, haze, ground = painter.lit, painter.haze, painter.ground
     for y, height, count, share in ((0.60, 0.26, 12, 0.62), (0.66, 0.32, 10, 0.34)):
         paint_tree_row(painter, y, height, count, mix(lit((44, 112, 66)), haze, share))
-    painter.rectangle(0, 0.63, 1, 0.2, fill(mix(lit((52, 104, 62)), haze, 0.3)))
-    painter.ridge(ground, 0.02, 0.3, vertical(ground - 0.02, 1, [lit((74, 134, 66)), lit((30, 66, 40))]))
+    painter.across(0.63, 0.2, fill(mix(lit((52, 104, 62)), haze, 0.3)))
+    painter.ridge(ground, 0.02, 0.3, vertical(ground - 0.02, painter.bottom, [lit((74, 134, 66)), lit((30, 66, 40))]))
     gap = None if painter.scene.hero in FLOATS else (painter.hero_x - 0.2, painter.hero_x + 0.2)
     paint_tree_row(painter, ground + 0.03, painter.uniform(0.38, 0.46), 6, lit((36, 100, 56)), gap=gap)
 
@@ -47,28 +47,29 @@ def _paint_mountains(painter: Painter) -> None:
         painter.canvas.save()
         painter.canvas.clipPath(shape, doAntiAlias=True)
         snow_line: list[Point] = [(x, top + painter.uniform(0.035, 0.065)) for x, top in crest]
-        painter.polygon([(0, 0), *snow_line, (1, 0)], fill(mix(lit((246, 248, 255)), haze, share * 0.5)))
+        painter.polygon([(painter.left, -1), *snow_line, (painter.right, -1)], fill(mix(lit((246, 248, 255)), haze, share * 0.5)))
         painter.canvas.restore()
-    painter.ridge(ground - 0.03, 0.03, 0.3, vertical(ground - 0.1, 1, [lit((120, 172, 92)), lit((56, 112, 62))]))
+    painter.ridge(ground - 0.03, 0.03, 0.3, vertical(ground - 0.1, painter.bottom, [lit((120, 172, 92)), lit((56, 112, 62))]))
     paint_tree_row(painter, ground - 0.02, 0.13, 9, mix(lit((48, 110, 76)), haze, 0.2), conifers=1)
-    painter.ridge(ground + 0.02, 0.015, 0.3, vertical(ground, 1, [lit((106, 166, 82)), lit((48, 100, 54))]))
+    painter.ridge(ground + 0.02, 0.015, 0.3, vertical(ground, painter.bottom, [lit((106, 166, 82)), lit((48, 100, 54))]))
 
 
 def _paint_sea(painter: Painter) -> None:
     scene = painter.scene
     horizon = painter.horizon = painter.uniform(0.54, 0.6)
     water = WATER[scene.time]
-    painter.rectangle(0, horizon, 1, 1 - horizon, vertical(horizon, 1, water))
+    bottom = painter.bottom
+    painter.across(horizon, bottom - horizon, vertical(horizon, bottom, water))
     if scene.body != "none":
-        for index in range(13):
+        for index in range(round(13 * bottom)):
             y = horizon + 0.012 + index * (0.36 / 13)
             width = painter.uniform(0.02, 0.06) * (1 + index * 0.12)
             x = painter.body_x + painter.uniform(-0.012, 0.012)
             painter.oval(x, y, width, 0.0052 + index * 0.0004, fill(GLITTER[scene.time], 200 - index * 9))
-    for _ in range(16):
+    for _ in range(painter.many(16, bottom)):
         depth = painter.rng.random()
-        y = horizon + 0.02 + depth * (1 - horizon)
-        painter.oval(painter.uniform(0, 1), y, painter.uniform(0.03, 0.08), 0.004 + depth * 0.003, fill(mix(water[0], (255, 255, 255), 0.4), 110))
+        y = horizon + 0.02 + depth * (bottom - horizon)
+        painter.oval(painter.anywhere(), y, painter.uniform(0.03, 0.08), 0.004 + depth * 0.003, fill(mix(water[0], (255, 255, 255), 0.4), 110))
     painter.ground = horizon + 0.12
     if scene.hero in STANDS_ON_ISLAND:
         y = horizon + 0.1
@@ -76,7 +77,7 @@ def _paint_sea(painter: Painter) -> None:
         painter.oval(painter.hero_x, y + 0.035, 0.27, 0.075, fill(painter.lit((126, 160, 84))))
         painter.ground = y + 0.02
     elif painter.rng.random() < 0.5:
-        painter.ridge(0.93, 0.02, 0.3, fill(painter.lit((236, 210, 156))))
+        painter.ridge(bottom - 0.07, 0.02, 0.3, fill(painter.lit((236, 210, 156))))
 
 
 def _paint_desert(painter: Painter) -> None:
@@ -85,8 +86,8 @@ def _paint_desert(painter: Painter) -> None:
         near = mix(painter.lit(colour), painter.haze, share)
         far = mix(painter.lit(shade(colour, 0.8)), painter.haze, share * 0.6)
         painter.ridge(y, height, 0.5, vertical(y - 0.08, y + 0.25, [near, far]))
-    for _ in range(3):
-        x = painter.uniform(0.05, 0.95)
+    for _ in range(painter.many(3)):
+        x = painter.anywhere(0.05)
         if abs(x - painter.hero_x) < 0.2 and painter.scene.hero not in FLOATS:
             continue
         paint_cactus(painter, x, ground + painter.uniform(0.06, 0.18), painter.uniform(0.12, 0.2))
@@ -103,23 +104,23 @@ def _paint_hills(painter: Painter, winter: bool) -> None:
     painter.ridge(0.65, 0.04, 0.45, vertical(0.6, 0.8, [mix(lit(far[0]), haze, 0.2), lit(far[1])]))
     if winter:
         paint_tree_row(painter, 0.68, 0.24, 5, lit((58, 104, 98)), snow=True, gap=(painter.hero_x - 0.18, painter.hero_x + 0.18))
-    painter.ridge(ground, 0.03, 0.4, vertical(ground - 0.02, 1, [lit(near[0]), lit(near[1])]))
+    painter.ridge(ground, 0.03, 0.4, vertical(ground - 0.02, painter.bottom, [lit(near[0]), lit(near[1])]))
 
 
 def _paint_city(painter: Painter) -> None:
     lit = painter.lit
     for y, low, high, share, count in ((0.7, 0.2, 0.44, 0.55, 9), (0.74, 0.12, 0.34, 0.2, 8)):
-        for index in range(count):
-            width, left = 1 / count * painter.uniform(0.8, 1.15), index / count - 0.01
+        for index in range(painter.many(count)):
+            width, left = 1 / count * painter.uniform(0.8, 1.15), painter.left + index / count - 0.01
             height = painter.uniform(low, high)
             wall = mix(lit(painter.rng.choice(FACADES)), painter.haze, share)
             painter.rectangle(left, y - height, width, height + 0.1, fill(wall))
             painter.rectangle(left + width * 0.7, y - height, width * 0.3, height + 0.1, fill(shade(wall, 0.86)))
             _paint_windows(painter, (left, y), (width, height), wall)
-    painter.rectangle(0, 0.74, 1, 0.3, vertical(0.74, 1, [lit((96, 100, 112)), lit((58, 60, 74))]))
-    painter.rectangle(0, 0.745, 1, 0.03, fill(lit((150, 150, 158))))
-    for index in range(6):
-        painter.rectangle(index / 6 + 0.03, 0.875, 0.09, 0.016, fill(lit((240, 226, 150))))
+    painter.across(0.74, painter.bottom - 0.74, vertical(0.74, painter.bottom, [lit((96, 100, 112)), lit((58, 60, 74))]))
+    painter.across(0.745, 0.03, fill(lit((150, 150, 158))))
+    for index in range(painter.many(6)):
+        painter.rectangle(painter.left + index / 6 + 0.03, 0.875, 0.09, 0.016, fill(lit((240, 226, 150))))
     painter.ground = 0.79
 
 

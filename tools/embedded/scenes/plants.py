@@ -41,8 +41,9 @@ def paint_tree_row(
     snow: bool = False,
     gap: tuple[float, float] | None = None,
 ) -> None:
-    """`count` trees along y, a share of them conifers, none between the two x of `gap`."""
-    places = sorted(((index + painter.uniform(0.05, 0.95)) / count for index in range(count)), key=lambda _: painter.rng.random())
+    """`count` trees to the unit along y, a share of them conifers, none between the two x of `gap`."""
+    count = painter.many(count)
+    places = sorted((painter.spread(index, count, 0.05, 0.95) for index in range(count)), key=lambda _: painter.rng.random())
     for x in places:
         tall = height * painter.uniform(0.75, 1.2)
         if gap and gap[0] < x < gap[1]:

@@ -23,7 +23,7 @@ def paint_sky(painter: Painter) -> None:
     if scene.time == "day" and scene.weather in DULL_WEATHERS:
         colours = [mix(colour, (186, 198, 210), 0.3 if scene.weather == "cloudy" else 0.55) for colour in colours]
     shift = painter.uniform(-0.06, 0.06)
-    painter.canvas.drawRect(skia.Rect(0, 0, 1, 1), vertical(0, 0.72, colours, [0, 0.55 + shift, 1]))
+    painter.across(painter.top, painter.tall, vertical(painter.top, 0.72, colours, [0, 0.55 + shift, 1]))
     if scene.stars:
         _paint_stars(painter)
     _place_body(painter)
@@ -40,8 +40,8 @@ def paint_sky(painter: Painter) -> None:
 
 
 def _paint_stars(painter: Painter) -> None:
-    for _ in range(70):
-        x, y = painter.uniform(0, 1), painter.uniform(0, 0.6)
+    for _ in range(painter.many(70, painter.tall)):
+        x, y = painter.anywhere(), painter.uniform(painter.top, 0.6)
         radius = painter.uniform(0.0022, 0.0062)
         painter.disc(x, y, radius, fill((255, 255, 240), int(painter.uniform(120, 255))))
 
@@ -50,12 +50,13 @@ def _place_body(painter: Painter) -> None:
     """The body stands away from the hero."""
     position = painter.scene.position
     if position == "right":
-        painter.body_x = painter.uniform(0.1, 0.34)
+        place = painter.uniform(0.1, 0.34)
     elif position == "left":
-        painter.body_x = painter.uniform(0.66, 0.9)
+        place = painter.uniform(0.66, 0.9)
     else:
-        painter.body_x = painter.rng.choice([painter.uniform(0.1, 0.3), painter.uniform(0.7, 0.9)])
-    painter.body_y = painter.uniform(0.12, 0.3)
+        place = painter.rng.choice([painter.uniform(0.1, 0.3), painter.uniform(0.7, 0.9)])
+    painter.body_x = painter.left + place * painter.wide
+    painter.body_y = painter.uniform(0.12, 0.3) + painter.top * 0.6
 
 
 def _paint_sun(painter: Painter) -> None:
@@ -88,13 +89,13 @@ def _paint_crescent(painter: Painter) -> None:
 
 def _paint_clouds(painter: Painter) -> None:
     rainy = painter.scene.weather == "rain"
-    count = 7 if rainy else 5
+    count = painter.many(7 if rainy else 5, painter.tall)
     colour = CLOUD[painter.scene.time]
     if rainy:
         colour = mix(colour, (96, 104, 120), 0.6)
     for index in range(count):
-        x = (index + painter.uniform(0.1, 0.9)) / count
-        y = painter.uniform(0.06, 0.34)
+        x = painter.spread(index, count, 0.1, 0.9)
+        y = painter.uniform(painter.top + 0.06, 0.34)
         width = painter.uniform(0.07, 0.12)
         for across, down, radius in CLOUD_SHADOW_PUFFS:
             painter.disc(x + across * width, y + down * width + 0.1 * width, radius * width, fill(shade(colour, 0.84)))
@@ -103,8 +104,8 @@ def _paint_clouds(painter: Painter) -> None:
 
 
 def _paint_birds(painter: Painter) -> None:
-    for _ in range(painter.rng.randint(4, 7)):
-        x, y, wing = painter.uniform(0.15, 0.85), painter.uniform(0.08, 0.38), painter.uniform(0.022, 0.038)
+    for _ in range(painter.many(painter.rng.randint(4, 7), painter.tall)):
+        x, y, wing = painter.anywhere(0.15), painter.uniform(painter.top + 0.08, 0.38), painter.uniform(0.022, 0.038)
         path = skia.Path()
         path.moveTo(x - wing, y - wing * 0.35)
         path.quadTo(x - wing * 0.4, y - wing * 0.6, x, y)

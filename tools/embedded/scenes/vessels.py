@@ -42,7 +42,7 @@ def _envelope(x: float, y: float, radius: float) -> skia.Path:
 def paint_balloon(painter: Painter, x: float, scale: float, colour: RGB) -> None:
     """A striped hot-air balloon in the sky."""
     lit = painter.lit
-    y, radius = painter.uniform(0.26, 0.36), 0.155 * scale
+    y, radius = painter.uniform(0.26, 0.36) + painter.top * 0.5, 0.155 * scale
     for rope in (-1, -0.4, 0.4, 1):
         painter.line((x + rope * radius * 0.42, y + radius * 0.9), (x + rope * 0.03, y + radius * 1.72), stroke(lit((70, 54, 48)), 0.005))
     envelope = _envelope(x, y, radius)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tools.embedded.scenes import grammar
-from tools.embedded.scenes.captions import all_phrases, describe, describe_nothing
+from tools.embedded.scenes.captions import STYLE_TRIGGERS, all_phrases, describe, describe_nothing, styled
 from tools.embedded.scenes.grammar import Scene, sample_scene
 
 EXAMPLE = (
@@ -117,3 +117,126 @@ def test_every_scene_part_can_be_drawn() -> None:
     bare = render(Scene(3), 64)
     for frame in grammar.FRAMES[1:]:
         assert not np.array_equal(bare[:4], render(Scene(3, frame=frame), 64)[:4])
+
+
+def test_render_is_square_and_flat_unless_told_otherwise() -> None:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.draw import render
+
+    scene = sample_scene(3)
+    assert np.array_equal(render(scene), render(scene, 128, 128, "flat"))
+    with pytest.raises(ValueError, match="oil"):
+        render(scene, 32, 32, "oil")
+
+
+def test_wide_and_tall_scenes_show_more_at_the_same_scale() -> None:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.canvas import Painter
+
+    wide, tall = Painter(Scene(1), 192, 128), Painter(Scene(1), 128, 192)
+    assert (wide.left, wide.right, wide.top, wide.bottom) == (-0.25, 1.25, 0, 1)
+    assert (tall.left, tall.right) == (0, 1)
+    assert tall.tall == 1.5
+    assert -tall.top > tall.bottom - 1 > 0
+
+
+@pytest.mark.parametrize("land", grammar.LANDS)
+def test_land_reaches_both_sides_of_wide_and_the_foot_of_tall_scenes(land: str) -> None:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.draw import paint
+
+    for width, height in ((96, 64), (64, 96)):
+        sheets = paint(Scene(4, land=land, hero="none"), width, height)
+        assert sheets.picture.shape == (height, width, 3)
+        land_seen = ~sheets.bare_sky()
+        assert land_seen[-height // 8 :].all()
+        assert land_seen[:, 0].any()
+        assert land_seen[:, -1].any()
+        assert sheets.bare_sky()[: height // 8].mean() > 0.5
+
+
+def test_the_hero_stands_where_it_is_said_in_wide_scenes() -> None:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.draw import paint
+
+    for position, (low, high) in {"left": (0.1, 0.4), "center": (0.35, 0.65), "right": (0.6, 0.9)}.items():
+        for seed in range(4):
+            columns = paint(Scene(seed, position=position), 96, 64).hero().nonzero()[1]
+            assert low < columns.mean() / 96 < high
+
+
+@pytest.fixture(scope="module")
+def styled_pictures() -> dict[str, np.ndarray]:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.draw import render
+    from tools.embedded.scenes.styles import STYLES
+
+    return {style: np.stack([render(sample_scene(seed), 96, 64, style) for seed in range(6)]) for style in STYLES}
+
+
+def test_styles_are_deterministic(styled_pictures: dict[str, np.ndarray]) -> None:
+    from tools.embedded.scenes.draw import render
+
+    for style, pictures in styled_pictures.items():
+        assert pictures.shape == (6, 64, 96, 3)
+        assert pictures.dtype == np.uint8
+        assert np.array_equal(pictures[2], render(sample_scene(2), 96, 64, style))
+
+
+def test_styles_are_told_apart_by_simple_figures(styled_pictures: dict[str, np.ndarray]) -> None:
+    def colours(picture: np.ndarray) -> int:
+        return len(np.unique(picture.reshape(-1, 3), axis=0))
+
+    def chroma(picture: np.ndarray) -> float:
+        return float(np.median(np.ptp(picture.astype(int), axis=2)))
+
+    for style, pictures in styled_pictures.items():
+        for picture in pictures:
+            assert (colours(picture) < 60) == (style == "pixel")
+            rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+            assert (np.median(rim.min(1)) > 190) or style != "watercolour"
+            assert (np.median(picture) < 70) or style != "neon"
+    ink_chroma = max(chroma(picture) for picture in styled_pictures["ink"])
+    assert ink_chroma < min(chroma(picture) for style in ("flat", "pixel") for picture in styled_pictures[style])
+
+
+def test_pixel_art_lies_on_its_grid(styled_pictures: dict[str, np.ndarray]) -> None:
+    from tools.embedded.scenes.pixels import GRID, palette
+
+    cell = 64 // GRID
+    for seed, picture in enumerate(styled_pictures["pixel"]):
+        corners = picture[::cell, ::cell]
+        assert np.array_equal(picture, corners.repeat(cell, 0).repeat(cell, 1))
+        allowed = {tuple(colour) for colour in palette(sample_scene(seed).time).tolist()}
+        assert {tuple(colour) for colour in corners.reshape(-1, 3).tolist()} <= allowed
+
+
+def test_pixel_art_fills_sizes_that_its_cells_do_not_divide() -> None:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.draw import render
+
+    assert render(sample_scene(4), 130, 98, "pixel").shape == (98, 130, 3)
+
+
+@pytest.mark.parametrize("style", ["watercolour", "pixel", "ink", "neon"])
+def test_styles_keep_the_colour_of_the_hero(style: str) -> None:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.draw import render
+
+    for time in grammar.TIMES:
+        red, blue = (render(Scene(5, time=time, colour=colour), 64, 64, style).astype(int) for colour in ("red", "blue"))
+        changed = np.abs(red - blue).sum(2) > 60
+        assert changed.mean() > 0.01
+        redder, _, bluer = (red - blue)[changed].mean(0)
+        assert redder > 25
+        assert bluer < -25
+
+
+def test_triggers_stand_before_captions_mostly() -> None:
+    caption = "a red house, night"
+    assert styled(caption, "flat", 0) == caption
+    for style, trigger in STYLE_TRIGGERS.items():
+        told = [styled(caption, style, variant) for variant in range(60)]
+        assert set(told) == {f"{trigger}, {caption}", f"{caption}, {trigger}"}
+        assert told.count(f"{trigger}, {caption}") > 30
+        assert styled("", style, 0) == trigger

@@ -125,6 +125,7 @@ class Painter:
             self.ambient, self.haze = (0.88, 0.9, 0.94), (206, 214, 222)
         self.ground = self.horizon = self.body_x = self.body_y = 0.0
         self.hero_x, self.hero_scale = 0.5, 1.0
+        self.glow_strength = 1.0
 
     def lit(self, colour: RGB) -> RGB:
         """`colour` under the scene's light."""
@@ -174,6 +175,7 @@ class Painter:
 
     def glow(self, x: float, y: float, radius: float, colour: RGB, alpha: float = 160) -> None:
         """Paint a soft light."""
+        alpha *= self.glow_strength
         rings = [(*colour, alpha), (*colour, alpha * 0.35), (*colour, 0)]
         self.disc(x, y, radius, radial((x, y), radius, rings, [0, 0.4, 1]))
 

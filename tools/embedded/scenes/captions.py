@@ -46,6 +46,9 @@ FRAME_PHRASES: dict[str, tuple[str, ...]] = {
 
 STYLE_PHRASES = ("flat illustration", "vector art", "illustration", "flat style")
 
+STYLE_TRIGGERS = {"watercolour": "watercolour painting", "pixel": "pixel art", "ink": "ink sketch", "neon": "neon glow art"}
+"""What asks for a style, and is in the metadata of the checkpoint or LoRA that draws it."""
+
 JUNK = (
     "masterpiece", "best quality", "highly detailed", "very detailed", "clear focus", "very coherent", "contrast",
     "vibrant", "digital painting", "4k", "8k", "beautiful", "digital art", "trending on artstation", "concept art",
@@ -127,6 +130,15 @@ def describe(scene: Scene, variant: int) -> str:
     if rng.random() < 0.35:
         rest += rng.sample(JUNK, rng.randint(1, 7))
     return ", ".join(subject + rest)
+
+
+def styled(caption: str, style: str, variant: int) -> str:
+    """`caption` with the trigger of `style` before it (three times in four) or behind it; flat has none."""
+    if style not in STYLE_TRIGGERS:
+        return caption
+    trigger = STYLE_TRIGGERS[style]
+    behind = random.Random(f"{caption}|{variant}").random() < 0.25
+    return ", ".join(part for part in ((caption, trigger) if behind else (trigger, caption)) if part)
 
 
 def describe_nothing(variant: int) -> str:

@@ -2,33 +2,48 @@
 
 import numpy as np
 
-from tools.embedded.scenes.canvas import Painter
-from tools.embedded.scenes.extras import paint_extras, paint_frame
+from tools.embedded.scenes.canvas import Painter, mix
+from tools.embedded.scenes.extras import paint_extras, paint_frame, paint_vignette
 from tools.embedded.scenes.grammar import Scene
-from tools.embedded.scenes.heroes import paint_hero
+from tools.embedded.scenes.heroes import paint_hero, paint_surroundings
 from tools.embedded.scenes.land import paint_land
-from tools.embedded.scenes.sky import paint_sky
 from tools.embedded.scenes.sheets import OVERSAMPLING, Sheets
+from tools.embedded.scenes.sky import paint_sky
 from tools.embedded.scenes.styles import STYLES, STYLISTS
 
 HERO_PLACES = {"left": 0.26, "center": 0.5, "right": 0.74}
-DAYLIGHT = {"neon": (1.0, 1.0, 1.0)}
-"""Styles whose things are painted in their full colours at any time of day."""
+OUTLINED = ("ink", "neon")
+"""Styles that follow the outlines of things: these stand in full light, and show against the sky, at any time of day."""
+HERO_GLOW = {"flat": 1.0, "watercolour": 1.0}
+EXTRAS_GLOW = {"pixel": 0.3, "ink": 0.0, "neon": 0.3}
+"""Strength of the soft lights at the hero (elsewhere none: they would blur its outline) and at mushrooms and fireflies (elsewhere full)."""
+
+
+def _set_light(painter: Painter, style: str) -> None:
+    if style in OUTLINED:
+        painter.ambient, painter.haze = (1.0, 1.0, 1.0), mix(painter.haze, (200, 190, 255), 0.3)
+    if style == "watercolour":
+        painter.ambient = mix(painter.ambient, (1.0, 1.0, 1.0), 0.25)
 
 
 def paint(scene: Scene, width: int, height: int, style: str = "flat") -> Sheets:
     """The scene at `width` x `height` in flat colours, and which pixels show the bare sky and which the hero."""
     painter = Painter(scene, width, height)
-    painter.ambient = DAYLIGHT.get(style, painter.ambient)
+    _set_light(painter, style)
     painter.hero_scale = painter.uniform(0.9, 1.25) if scene.hero == "balloon" else painter.uniform(0.86, 1.2)
     painter.hero_x = painter.left + HERO_PLACES[scene.position] * painter.wide + painter.uniform(-0.05, 0.05)
     paint_sky(painter)
     sky = painter.picture()
+    painter.glow_strength = HERO_GLOW.get(style, 0.0)
     paint_land(painter)
+    paint_surroundings(painter)
     empty = painter.picture()
     paint_hero(painter)
     whole = painter.picture()
+    painter.glow_strength = EXTRAS_GLOW.get(style, 1.0)
     paint_extras(painter)
+    if style == "flat":
+        paint_vignette(painter)
     paint_frame(painter)
     return Sheets(scene, painter.picture(), sky, empty, whole)
 

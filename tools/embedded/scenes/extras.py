@@ -15,7 +15,7 @@ CAP_SPOTS = ((-0.2, -0.78), (0.16, -0.84), (0.02, -0.98))
 
 
 def paint_extras(painter: Painter) -> None:
-    """Paint everything in front of the hero, back to front, and darken the corners a little."""
+    """Paint everything in front of the hero, back to front."""
     scene = painter.scene
     if "flowers" in scene.extras:
         _paint_flowers(painter)
@@ -27,6 +27,10 @@ def paint_extras(painter: Painter) -> None:
         WEATHER[scene.weather](painter)
     if "leaves" in scene.extras:
         _paint_leaves(painter)
+
+
+def paint_vignette(painter: Painter) -> None:
+    """Darken the corners a little."""
     vignette = [(0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 14, 60)]
     painter.stretched()
     painter.rectangle(0, 0, 1, 1, radial((0.5, 0.5), 0.78, vignette, [0, 0.62, 1]))

@@ -25,24 +25,41 @@ class Hero:
     light: RGB
 
 
-def paint_hero(painter: Painter) -> None:
-    """Paint the scene's hero with its shadow on the ground."""
+def _placed(painter: Painter) -> Hero:
     scene = painter.scene
-    if scene.hero == "none":
-        return
     own = COLOURS[scene.colour]
     # more of its own colour than the light would leave, so that a red house at night still reads red
     colour = mix(painter.lit(own), own, 0.3 if scene.time == "night" else 0.35)
     foot = painter.ground + (0 if scene.land == "sea" else 0.07)
-    hero = Hero(painter.hero_x, foot, painter.hero_scale, colour, shade(colour, 0.72), mix(colour, WHITE, 0.15))
+    return Hero(painter.hero_x, foot, painter.hero_scale, colour, shade(colour, 0.72), mix(colour, WHITE, 0.15))
+
+
+def paint_surroundings(painter: Painter) -> None:
+    """Paint what the hero does to its surroundings: shadow on the ground, beams of light, smoke."""
+    scene = painter.scene
+    if scene.hero not in PAINTERS:
+        return
+    hero = _placed(painter)
+    shadow = fill((10, 16, 20), 90)
+    shadow.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, 0.012))
+    painter.oval(hero.x + 0.02, hero.y, 0.24 * hero.scale, 0.022, shadow)
+    if scene.hero == "lighthouse" and scene.time != "day":
+        _paint_beams(painter, hero)
+    if scene.hero == "house" and (scene.time != "day" or scene.land == "winter"):
+        _paint_smoke(painter, hero.x + 0.064 * hero.scale + 0.03, hero.y - 0.43 * hero.scale)
+
+
+def paint_hero(painter: Painter) -> None:
+    """Paint the scene's hero."""
+    scene = painter.scene
+    if scene.hero == "none":
+        return
+    hero = _placed(painter)
     if scene.hero == "balloon":
         paint_balloon(painter, hero.x, hero.scale, hero.colour)
     elif scene.hero == "boat":
         paint_boat(painter, hero.x, hero.scale, hero.colour, hero.light)
     else:
-        shadow = fill((10, 16, 20), 90)
-        shadow.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, 0.012))
-        painter.oval(hero.x + 0.02, hero.y, 0.24 * hero.scale, 0.022, shadow)
         PAINTERS[scene.hero](painter, hero)
 
 
@@ -72,8 +89,6 @@ def _paint_house(painter: Painter, hero: Hero) -> None:
     eaves, top = y - height, y - height - 0.15 * k
     roof = lit((74, 66, 84)) if scene.colour in ("red", "orange") else lit((92, 58, 52))
     painter.rectangle(x + width * 0.2, y - height - 0.2 * k, 0.05 * k, 0.14 * k, fill(lit((128, 92, 80))))
-    if scene.time != "day" or scene.land == "winter":
-        _paint_smoke(painter, x + width * 0.2 + 0.03, y - height - 0.23 * k)
     painter.rectangle(x - width / 2, eaves, width, height, horizontal(x - width / 2, x + width / 2, [hero.light, hero.dark]))
     painter.polygon([(x - width * 0.62, eaves), (x + width * 0.62, eaves), (x + width * 0.36, top), (x - width * 0.36, top)], fill(roof))
     edge = eaves - 0.022 * k
@@ -111,14 +126,17 @@ def _paint_castle(painter: Painter, hero: Hero) -> None:
     painter.canvas.restore()
 
 
+def _paint_beams(painter: Painter, hero: Hero) -> None:
+    x, lamp = hero.x, hero.y - 0.44 * 1.1 * hero.scale
+    for side in (-1, 1):
+        beam = horizontal(x, x + side * 0.6, [(255, 240, 170, 150), (255, 240, 170, 0)])
+        painter.polygon([(x, lamp), (x + side * 0.6, lamp - 0.12), (x + side * 0.6, lamp + 0.1)], beam)
+
+
 def _paint_lighthouse(painter: Painter, hero: Hero) -> None:
     x, y, k, lit = hero.x, hero.y, hero.scale * 1.1, painter.lit
     dark = painter.scene.time != "day"
     lamp = y - 0.44 * k
-    if dark:
-        for side in (-1, 1):
-            beam = horizontal(x, x + side * 0.6, [(255, 240, 170, 150), (255, 240, 170, 0)])
-            painter.polygon([(x, lamp), (x + side * 0.6, lamp - 0.12), (x + side * 0.6, lamp + 0.1)], beam)
     tower = closed_path([(x - 0.075 * k, y), (x + 0.075 * k, y), (x + 0.048 * k, y - 0.4 * k), (x - 0.048 * k, y - 0.4 * k)])
     painter.canvas.drawPath(tower, fill(lit((120, 124, 134) if painter.scene.colour == "white" else (244, 242, 236))))
     painter.canvas.save()

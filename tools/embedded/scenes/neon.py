@@ -3,6 +3,7 @@
 import numpy as np
 
 from tools.embedded.scenes.filters import blur, luminance, ramp, slope
+from tools.embedded.scenes.grammar import COLOURS
 from tools.embedded.scenes.sheets import OVERSAMPLING, Sheets, finish
 
 ROOMS = {
@@ -17,6 +18,8 @@ TUBES = {
     "night": ((0.5, 0.3, 1.0), (0.1, 0.7, 1.0)),
 }
 """The colours of tubes around grey things, at the top and at the bottom."""
+PURITY = np.float32(0.65)
+"""How much of its white a tube's colour loses; with none left, pink would be red."""
 LINE_PERIOD = 4
 """Rows of the finished picture from one screen line to the next."""
 
@@ -27,13 +30,17 @@ def _between(ends: tuple[tuple[float, ...], tuple[float, ...]], height: int) -> 
     return np.array(ends[0], np.float32) * (1 - share) + np.array(ends[1], np.float32) * share
 
 
+def _pure(colours: np.ndarray) -> np.ndarray:
+    """Colours (..., 3) at full brightness and with less white."""
+    low, high = colours.min(-1, keepdims=True), colours.max(-1, keepdims=True)
+    return (colours - PURITY * low) / (high - PURITY * low + np.float32(1e-3))
+
+
 def _hues(colours: np.ndarray, grey: np.ndarray, unit: float) -> np.ndarray:
     """The purest colour near every pixel; `grey` where there is none."""
-    low, high = colours.min(2, keepdims=True), colours.max(2, keepdims=True)
-    chroma = high - low
+    chroma = np.ptp(colours, axis=2, keepdims=True)
     weight = chroma * chroma + np.float32(1e-4)
-    pure = (colours - low) / (chroma + np.float32(1e-3))
-    gathered = blur(np.dstack([pure * weight, weight]), 2.2 * unit)
+    gathered = blur(np.dstack([_pure(colours) * weight, weight]), 2.2 * unit)
     share = ramp(gathered[..., 3:], 0.004, 0.05)
     return gathered[..., :3] / gathered[..., 3:] * share + grey * (1 - share)
 
@@ -45,15 +52,18 @@ def neon(sheets: Sheets) -> np.ndarray:
     height = colours.shape[0]
     hues = _hues(colours, _between(TUBES[scene.time], height), unit)
     steep = np.maximum(slope(blur(colours.max(2), 0.9 * unit)), slope(blur(luminance(colours), 0.9 * unit))) * unit
-    tubes = ramp(steep, 0.018, 0.075)
-    hero = blur(sheets.hero().astype(np.float32), unit)[..., None]
+    hero = blur(sheets.hero().astype(np.float32), unit)
+    tubes = np.maximum(ramp(steep, 0.010, 0.06), ramp(slope(hero) * unit, 0.1, 0.25) * 0.8)
+    hero = hero[..., None]
+    hues = hues + (_pure(np.array(COLOURS[scene.colour], np.float32) / 255) - hues) * hero * np.float32(0.45)
     light = hues * tubes[..., None] * (np.float32(0.85) + hero * np.float32(0.35))
     bloom = blur(light, 2.5 * unit) * 0.8 + blur(light, 8 * unit) * 0.7 + blur(light, 24 * unit) * 0.5
     fill = colours * (np.float32(0.10) + hero * np.float32(0.32))
-    core = ramp(tubes, 0.6, 1.0)[..., None] * np.float32(0.25)
+    core = ramp(tubes, 0.6, 1.0)[..., None] * np.float32(0.3)
     room = _between(ROOMS[scene.time], height)
-    glow = room + fill + bloom + light * np.float32(0.8) + core
-    shown = 1 - 1 / (1 + glow * (1 + glow))
+    glow = room + fill + bloom + light * np.float32(1.3) + core
+    peak = glow.max(2, keepdims=True)
+    shown = glow / peak * (1 - 1 / (1 + peak * (1 + peak)))
     rows = np.arange(height) // OVERSAMPLING % LINE_PERIOD == 0
     shown[rows] *= np.float32(0.9)
     return finish(shown)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tools.embedded.scenes.canvas import AMBIENT, mix, shade
+from tools.embedded.scenes.filters import saturate
 from tools.embedded.scenes.grammar import COLOURS, RGB
 from tools.embedded.scenes.sheets import OVERSAMPLING, Sheets
 
@@ -19,8 +20,8 @@ PALETTES = {
 }
 BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32) / 16 - 0.5
 DITHER = 30.0
-SENSITIVITY = np.array([3, 4, 2], np.float32)
-"""How much a difference in red, green and blue counts."""
+OPPONENT = np.array([[0.5, 0.5, 0.7], [0.7, -0.9, 0.1], [0.2, 0.2, -0.8]], np.float32).T
+"""From red, green and blue to brightness, red against green and blue against yellow, in which distances are near to what is seen."""
 
 
 def _hero_shades(time: str) -> list[RGB]:
@@ -55,13 +56,15 @@ def pixel(sheets: Sheets) -> np.ndarray:
     height, width = (side // OVERSAMPLING for side in sheets.picture.shape[:2])
     cell = max(1, min(height, width) // GRID)
     rows, columns = -(-height // cell), -(-width // cell)
-    colours = np.median(_cells(sheets.picture, cell * OVERSAMPLING, rows, columns), axis=2).astype(np.float32)
+    samples = _cells(sheets.picture, cell * OVERSAMPLING, rows, columns)
     masks = np.dstack([sheets.bare_sky(), sheets.hero()])
     sky, hero = (_cells(masks, cell * OVERSAMPLING, rows, columns).mean(2) > 0.5).transpose(2, 0, 1)
     pattern = np.tile(BAYER, (-(-rows // 4), -(-columns // 4)))[:rows, :columns]
+    colours = np.where(sky[..., None], samples.mean(2), np.median(samples, axis=2)).astype(np.float32)
     colours += np.where(sky, pattern, 0)[..., None] * np.float32(DITHER)
-    colours[_outline(hero)] *= np.float32(0.55)
+    colours = np.where(hero[..., None], saturate(colours, 1.6), saturate(colours, 1.15))
+    colours[_outline(hero)] *= np.float32(0.5)
     table = palette(sheets.scene.time)
-    distances = (((colours[:, :, None] - table) ** 2) * SENSITIVITY).sum(3)
-    grid = table[distances.argmin(2)].astype(np.uint8)
+    distances = ((colours @ OPPONENT)[:, :, None] - table @ OPPONENT) ** 2
+    grid = table[distances.sum(3).argmin(2)].astype(np.uint8)
     return grid.repeat(cell, axis=0).repeat(cell, axis=1)[:height, :width]

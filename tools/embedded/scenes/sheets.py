@@ -8,8 +8,8 @@ from tools.embedded.scenes.grammar import Scene
 
 OVERSAMPLING = 2
 """Scenes are painted so many times as large as they are asked for."""
-COVERED = 40
-"""Two paintings differ in a pixel where their channels differ by more than this in sum (of 765)."""
+CHANGED, COVERED = 12, 150
+"""A pixel was painted on where its channels differ by more than the first in sum (of 765), and hidden by more than the second."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class Sheets:
 
     def hero(self) -> np.ndarray:
         """bool (height, width): the hero, not what lies over it."""
-        return _differ(self.whole, self.empty) & ~_differ(self.picture, self.whole)
+        return _differ(self.whole, self.empty, CHANGED) & ~_differ(self.picture, self.whole, COVERED)
 
     def bare_sky(self) -> np.ndarray:
         """bool (height, width): sky with sun, moon, stars and clouds, where nothing stands before it."""
-        return ~_differ(self.whole, self.sky) & ~_differ(self.picture, self.whole)
+        return ~_differ(self.whole, self.sky, CHANGED) & ~_differ(self.picture, self.whole, COVERED)
 
     def random(self) -> np.random.Generator:
         """The random numbers of the scene's style."""
         return np.random.default_rng([self.scene.seed, 77])
 
 
-def _differ(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return np.abs(first.astype(np.int16) - second).sum(2) > COVERED
+def _differ(first: np.ndarray, second: np.ndarray, limit: int) -> np.ndarray:
+    return np.abs(first.astype(np.int16) - second).sum(2) > limit
 
 
 def shrink(picture: np.ndarray, factor: int = OVERSAMPLING) -> np.ndarray:

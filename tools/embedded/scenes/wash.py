@@ -28,12 +28,12 @@ def _margin(shape: tuple[int, ...], unit: float, rng: np.random.Generator) -> np
 def watercolour(sheets: Sheets) -> np.ndarray:
     """The scene in watercolour: uint8 (height, width, 3)."""
     unit, rng = sheets.unit, sheets.random()
-    colours = _wobbled(sheets.colours(), unit, rng)
-    shape = colours.shape
-    sharp, soft = blur(colours, 1.3 * unit), blur(colours, 8 * unit)
+    painted = _wobbled(sheets.colours(), unit, rng)
+    shape = painted.shape
+    sharp, soft = blur(painted, 1.3 * unit), blur(painted, 8 * unit)
     wet = ramp(noise(shape, 60 * unit, rng), -0.05, 0.45)[..., None] * np.float32(0.75)
     colours = np.clip(saturate(sharp + (soft - sharp) * wet, 1.3), 0, 1)
-    colours = 1 - (1 - colours) * np.float32(0.8)
+    colours = 1 - (1 - colours) * np.float32(0.78)
     margin = _margin(shape, unit, rng)
     light = luminance(sharp)
     rims = np.clip(slope(blur(light, 1.5 * unit)) * 14 * unit, 0, 1) + ramp(margin, 8, 5) * ramp(margin, 1, 4) * 0.5
@@ -42,7 +42,10 @@ def watercolour(sheets: Sheets) -> np.ndarray:
     # pigment density (Bousseau et al. 2006, "Interactive watercolor rendering"): c - (c - c * c) * (d - 1)
     density = (pools + grain * 0.5 + rims * 1.1)[..., None]
     colours = colours - (colours - colours * colours) * density
-    dry = ramp(grain + (light - 0.75) * 0.5, 0.2, 0.34) * 0.7
-    bare = np.maximum(dry, ramp(margin, 4, 1.5))[..., None]
+    dry = ramp(grain + (light - 0.85) * 0.6 - pools * 0.5, 0.2, 0.4) * 0.5
+    fine = luminance(painted)
+    pale = ramp(painted.max(2) - painted.min(2), 0.4, 0.2)
+    sparks = ramp(blur(fine - blur(fine, 4 * unit), 0.7), 0.05, 0.16) * pale
+    bare = np.maximum(np.maximum(dry, sparks), ramp(margin, 4, 1.5))[..., None]
     sheet = PAPER * (1 + grain[..., None] * np.float32(0.05))
     return finish(colours * PAPER * (1 - bare) + sheet * bare)

@@ -1,6 +1,7 @@
 """A canvas that becomes known window by window: what outpaint and zoom do to pixels."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.canvas.blend import depth, feather, mixed, tone_matched
 from app.canvas.fill import Known, Plane, filled
@@ -35,8 +36,11 @@ class Growing:
 
     def mask(self, box: Box) -> Plane:
         """(h/8, w/8) float32, 1 = paint: the unknown part and the overlap, snapped outward to latent cells."""
-        distance = depth(crop(self.known, box))
-        return cells(distance <= self.overlap)
+        return cells(self.painted(box))
+
+    def painted(self, box: Box) -> NDArray[np.bool_]:
+        """(h, w), True where the window is painted: the unknown part and the overlap."""
+        return depth(crop(self.known, box)) <= self.overlap
 
     def put(self, box: Box, made: Pixels) -> None:
         """Put the model's window in: tone matched, feathered over the overlap. All of it is known from then on."""

@@ -27,6 +27,7 @@ PREFIXES = (("base_model.model.", ""), ("lora_te1_", "lora_te_"), ("text_encoder
 OTHER_METHODS = {".hada_w1_a": "LoHa", ".lokr_w1": "LoKr", ".lokr_w1_a": "LoKr", ".dora_scale": "DoRA", ".diff": "full-difference", ".oft_blocks": "OFT"}
 OTHER_KIND = "It was made for another kind of model."
 REMEMBERED = 4
+INPAINT_INPUTS = 9
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class _Layer:
     def delta(self, shape: torch.Size, dyn: int | None = None) -> Tensor | None:
         """The change of the layer's weight, float32, or None when the matrices do not fit its shape.
 
+        The first convolution of an inpainting UNet, with its 9 inputs, takes the change for 4 inputs too; the other 5 stay.
+
         Args:
             dyn: the first so many ranks alone, at the scale of all, as A1111 does for LoRAs made to be cut ("dynamic").
         """
@@ -64,7 +67,11 @@ class _Layer:
                 change = self.up.flatten(1)[:, :dyn] @ self.down.flatten(1)[:dyn]
         except RuntimeError:
             return None
-        if change.shape[0] != shape[0] or change.numel() != shape.numel():
+        if change.shape[0] != shape[0]:
+            return None
+        if len(shape) == 4 and shape[1] == INPAINT_INPUTS and change.numel() == shape.numel() // INPAINT_INPUTS * 4:
+            change = torch.nn.functional.pad(change.reshape(shape[0], 4, *shape[2:]), (0, 0, 0, 0, 0, INPAINT_INPUTS - 4))
+        if change.numel() != shape.numel():
             return None
         return change.reshape(shape) * ((rank if self.alpha is None else self.alpha) / rank)
 
@@ -209,13 +216,15 @@ def read_embedding(file: ModelFile) -> Tensor:
 
 def dictionary(vocabulary: Vocabulary, embeddings: Iterable[ModelFile], text: str, width: int) -> Dictionary:
     """How a prompt is read: textual inversions whose name occurs in it are loaded; those of another width are no words."""
-    vectors, words = {}, []
+    vectors = {file.path.stem: read_embedding(file) for file in embeddings_in(text, embeddings, width)}
+    return Dictionary(vocabulary, words_by_first([Word(name, tuple(vocabulary.ids(name)), len(found)) for name, found in vectors.items()]), vectors)
+
+
+def embeddings_in(text: str, embeddings: Iterable[ModelFile], width: int) -> list[ModelFile]:
+    """The textual inversions of that width whose name occurs in a text; of several with one name, in any case, the first."""
+    found: dict[str, ModelFile] = {}
     for file in embeddings:
-        name = file.path.stem
-        if name.lower() not in text.lower() or file.problem:
-            continue
-        found = read_embedding(file)
-        if found.shape[1] == width:
-            vectors[name] = found
-            words.append(Word(name, tuple(vocabulary.ids(name)), len(found)))
-    return Dictionary(vocabulary, words_by_first(words), vectors)
+        name = file.path.stem.lower()
+        if name in text.lower() and name not in found and not file.problem and read_header(file.path).shape("emb_params")[-1:] == (width,):
+            found[name] = file
+    return list(found.values())

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.engine.adapters import Lora, network_hash
+from app.engine.adapters import Lora, embeddings_in, network_hash
 from app.engine.checkpoints.find import Shelf
 from app.engine.denoise import Denoiser, Start, denoise
 from app.engine.families.sd1 import Conditioning, Sd1Model
+from app.engine.families.sd1_inpaint import Sd1InpaintModel
 from app.engine.noise import Stream
 from app.engine.prompt.grammar import Network, check_kinds, extract_networks, strip_comments
 from app.engine.samplers import SAMPLERS, resolve_pair
@@ -36,6 +37,7 @@ class Brush:
         self._shelf, self._extensions, self._report = shelf, extensions, report
         self._facts: dict[str, str] = {}
         self._told: tuple[object, Conditioning] | None = None
+        self._blank: dict[tuple[int, int], Tensor | None] = {}
         sampler, self._schedule = resolve_pair(request.sampler, request.schedule)
         self._row = SAMPLERS[sampler]
 
@@ -59,6 +61,23 @@ class Brush:
         given = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
         return self.model.encode_image(given)
 
+    def surroundings(self, pixels: np.ndarray, paint: np.ndarray) -> Tensor | None:
+        """What an inpainting checkpoint is told of a picture: the mask, and the latents of the picture with grey where it is painted.
+
+        Args:
+            pixels: uint8 (H,W,3), H and W multiples of 8.
+            paint: bool (H,W), True = is painted.
+
+        Returns:
+            (1,5,H/8,W/8) for `Start.surroundings`; None for other checkpoints, which are told nothing.
+        """
+        if not isinstance(self.model, Sd1InpaintModel):
+            return None
+        self.model.placement.begin(pixels.shape[1], pixels.shape[0], 1)
+        hidden = torch.from_numpy(np.ascontiguousarray(paint))[None, None]
+        given = torch.where(hidden, 0.0, torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1)
+        return self.model.surroundings(given, torch.nn.functional.max_pool2d(hidden.float(), 8))
+
     def paint(self, start: Start, streams: Sequence[Stream], *, number: int = 1, prompt: str | None = None, negative: str | None = None) -> Tensor:
         """Run the request's sampler, schedule and steps from `start`.
 
@@ -78,7 +97,9 @@ class Brush:
         rows, _, height, width = start.noise.shape
         shape = (1, *start.noise.shape[1:])
         self.progress("encoding", number=number)
-        model = self._guided(self.request.prompt if prompt is None else prompt, self.request.negative_prompt if negative is None else negative)
+        around = self._nothing_kept(width * 8, height * 8) if start.surroundings is None else start.surroundings
+        texts = self.request.prompt if prompt is None else prompt, self.request.negative_prompt if negative is None else negative
+        model = self._guided(*texts, around)
         self.model.placement.begin(width * 8, height * 8, rows)
         self.model.prepare_preview()
         self.progress("sampling", number=number, steps=self.request.steps)
@@ -103,7 +124,13 @@ class Brush:
             pictures.append(((pixels[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy())
         return pictures
 
-    def _guided(self, prompt: str, negative: str) -> Denoiser:
+    def _nothing_kept(self, width: int, height: int) -> Tensor | None:
+        """The surroundings where all is painted: txt2img, and img2img as A1111 does it at its full conditioning weight."""
+        if (width, height) not in self._blank:
+            self._blank = {(width, height): self.surroundings(np.zeros((height, width, 3), np.uint8), np.ones((height, width), bool))}
+        return self._blank[width, height]
+
+    def _guided(self, prompt: str, negative: str, around: Tensor | None) -> Denoiser:
         """The denoiser of the two prompts, with the LoRAs in the weights and the extensions around it."""
         text, networks = extract_networks(strip_comments(prompt))
         negative, _ = extract_networks(strip_comments(negative))
@@ -113,13 +140,21 @@ class Brush:
         scale = self.request.cfg_scale
         self._facts.pop("TI hashes", None)
         self._facts |= self._embedding_facts(text if scale == 1 else f"{text} {negative}")
-        guided = self.model.denoiser(self._conditioning(text, None if scale == 1 else negative), scale)
-        single = guided
-        for changed in self._extensions.call("around_model", model=single, request=self.request):
-            single = changed
+        told = self._conditioning(text, None if scale == 1 else negative)
+        guided = self.model.denoiser(told, scale, around)
+        single = self._extended(guided)
         if single is guided or self.model.plan.batched:
             return single
-        return lambda x, sigma: torch.cat([single(x[i : i + 1], sigma) for i in range(x.shape[0])])
+        if around is None or around.shape[0] == 1:
+            return lambda x, sigma: torch.cat([single(x[i : i + 1], sigma) for i in range(x.shape[0])])
+        rows = [self._extended(self.model.denoiser(told, scale, row)) for row in around.split(1)]
+        return lambda x, sigma: torch.cat([row(x[i : i + 1], sigma) for i, row in enumerate(rows)])
+
+    def _extended(self, model: Denoiser) -> Denoiser:
+        """The denoiser with the extensions around it; itself when there are none."""
+        for changed in self._extensions.call("around_model", model=model, request=self.request):
+            model = changed
+        return model
 
     def _conditioning(self, text: str, negative: str | None) -> Conditioning:
         """The prompts encoded; the last ones are remembered, since every batch of a job asks for the same."""
@@ -137,7 +172,7 @@ class Brush:
         return found
 
     def _embedding_facts(self, text: str) -> dict[str, str]:
-        used = [file for file in self.model.embeddings if not file.problem and file.path.stem.lower() in text.lower()]
+        used = embeddings_in(text, self.model.embeddings, self.model.context_width)
         return {"TI hashes": ", ".join(f"{file.path.stem}: {file.short_hash()}" for file in used)} if used else {}
 
     def _step(self, step: int, steps: int, sigma: float, denoised: Tensor, number: int) -> None:

@@ -39,6 +39,7 @@ class Start:
             sampler then begins anew at each step, so multistep samplers take their first-order step.
         fresh: show the model the kept part with new noise at each noise level.
         init: what the painted part starts from, when it is not `source` (fill, latent noise, nothing).
+        surroundings: (1 or b,5,h,w), what an inpainting checkpoint is told of the picture; None: that all is to be painted.
     """
 
     noise: Tensor
@@ -48,6 +49,7 @@ class Start:
     rounds: int = 0
     fresh: bool = False
     init: Tensor | None = None
+    surroundings: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.mask is not None and self.source is None:

@@ -4,8 +4,11 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from app.engine.checkpoints.describe import Previews
 from app.engine.checkpoints.hashes import Hashes
 from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.recognise import INSPECT_FOLDER, PICKLES, inspect_file, is_model_folder
@@ -30,6 +33,8 @@ class Shelf:
         self.settings = settings
         self.hashes = Hashes(settings.outputs_dir / ".darkroom" / "hashes.json")
         self._lock = threading.Lock()
+        self._embedded = _resolved(settings.root / "models" / "embedded")
+        self._previews, self._bases = Previews(), tuple[str, ...]()
         self._files: list[ModelFile] | None = None
         self._seen: dict[tuple[object, ...], ModelFile] = {}
 
@@ -97,15 +102,18 @@ class Shelf:
             return self._files
 
     def _scan(self) -> list[ModelFile]:
-        settings, embedded = self.settings, self.settings.root / "models" / "embedded"
+        settings, embedded = self.settings, self._embedded
+        self._previews, self._bases = Previews(), tuple(sorted(str(path) for path in embedded.glob("*/unet/config.json")))
         folders: dict[Path, str] = {}
         for kind, listed in zip(KINDS, (settings.checkpoint_dirs, settings.vae_dirs, settings.lora_dirs, settings.embedding_dirs), strict=True):
             for folder in listed:
                 folders.setdefault(_resolved(folder), kind)
-        visited = {_resolved(embedded)}
+        visited = {embedded}
         inner_first = sorted(folders, key=lambda folder: -len(folder.parts))
         own = [file for folder in inner_first if folder not in visited for file in self._below(folder, folders[folder], visited)]
-        ours = list(self._below(_resolved(embedded), "checkpoint", set()))
+        taken, seen = {(file.kind, file.name.lower()) for file in own}, set[Path]()
+        tops = (*((embedded / f"{kind}s", kind) for kind in KINDS[1:]), (embedded, "checkpoint"))
+        ours = [file for top, kind in tops for file in self._below(top, kind, seen) if (file.kind, file.name.lower()) not in taken]
         return sorted(own, key=_alphabetical) + sorted(ours, key=_alphabetical)
 
     def _below(self, top: Path, expected: str, visited: set[Path]) -> Iterator[ModelFile]:
@@ -117,9 +125,11 @@ class Shelf:
                 yield self._inspect(path, name.removesuffix(path.suffix), "", _kind_by_folder(path.relative_to(top), expected))
 
     def _inspect(self, path: Path, name: str, folder_kind: str, expected: str = "") -> ModelFile:
-        key = (name, expected, tuple(FAMILIES), *_stamps(path))
+        preview = self._previews.of(path)
+        key = (name, expected, preview, tuple(FAMILIES), self._bases, *_stamps(path))
         if key not in self._seen:
-            self._seen[key] = INSPECT_FOLDER[folder_kind](path, name, self.hashes) if folder_kind else inspect_file(path, name, expected, self.hashes)
+            inspect = INSPECT_FOLDER[folder_kind] if folder_kind else partial(inspect_file, expected=expected, bases=self._embedded)
+            self._seen[key] = replace(inspect(path, name, hashes=self.hashes), preview=preview)
         return self._seen[key]
 
 

@@ -57,6 +57,11 @@ class ModelFile:
         size: bytes.
         native: native side in pixels.
         weights: the files that hold its weights; the first one (of a folder: the UNet's) gives the hash.
+        precision: how most of its values are stored ("fp16", "bf16", "fp32", "fp8"), "" when that is not known.
+        label, description: what it calls itself and says of itself, strangers' plain text; may be "".
+        triggers: the words that call for what it was trained on.
+        preview: a sample picture that lies beside it.
+        base: the folder checkpoint that a single file takes its configs and word list from.
     """
 
     name: str
@@ -68,6 +73,12 @@ class ModelFile:
     native: int
     weights: tuple[Path, ...] = ()
     hashes: Hashes | None = field(default=None, compare=False, repr=False)
+    precision: str = ""
+    label: str = ""
+    description: str = ""
+    triggers: tuple[str, ...] = ()
+    preview: Path | None = None
+    base: Path | None = None
 
     def short_hash(self) -> str:
         """First 10 hex digits of the sha256, A1111's "Model hash"; reads the whole file the first time. "" when it cannot be read."""

@@ -54,8 +54,11 @@ class Networks:
     prediction_type: str
 
 
-def load_sd1(file: ModelFile, vae: ModelFile | None, dtypes: Dtypes) -> Networks:
+def load_sd1(file: ModelFile, vae: ModelFile | None, dtypes: Dtypes, inputs: int = 4) -> Networks:
     """The networks of a checkpoint, with its own VAE or another one.
+
+    Args:
+        inputs: input channels that its UNet must have; 9 for inpainting.
 
     Raises:
         BadCheckpoint: one sentence that names what is missing, misshapen or damaged.
@@ -68,7 +71,7 @@ def load_sd1(file: ModelFile, vae: ModelFile | None, dtypes: Dtypes) -> Networks
     networks = load(file, dtypes, vae is None)
     if vae is not None:
         networks.vae = load_vae(vae, dtypes.vae)
-    _check_fit(networks, file)
+    _check_fit(networks, file, inputs)
     return networks
 
 
@@ -76,7 +79,7 @@ def load_vae(file: ModelFile, dtype: torch.dtype) -> nn.Module:
     """A VAE from a file of its own (LDM keys with or without prefix, diffusers keys) or a diffusers folder. Raises BadCheckpoint."""
     if file.path.is_dir():
         return _folder_vae(file.path, weight_files(file.path, STEMS["vae"]), dtype)
-    return _single_vae(file.path, read_header(file.path), dtype)
+    return _single_vae(file, read_header(file.path), dtype)
 
 
 # ---- diffusers folders
@@ -90,10 +93,19 @@ def _from_folder(file: ModelFile, dtypes: Dtypes, own_vae: bool) -> Networks:
     _fill_from(text, part_weights(path, "text_encoder"), dtypes.text_encoder, layout.clip_part, "text encoder", path)
     vae = _folder_vae(path / "vae", part_weights(path, "vae"), dtypes.vae) if own_vae else nn.Identity()
     vocabulary = folder_vocabulary(path / "tokenizer")
-    if max(vocabulary.start, vocabulary.end, len(vocabulary) - 1) >= text.config.vocab_size:
-        raise BadCheckpoint(f"'{path.name}' does not fit together: its word list has {len(vocabulary)} words, its text encoder {text.config.vocab_size}.")
-    scheduler = config_of(path / "scheduler", "scheduler_config.json") if (path / "scheduler").is_dir() else {}
+    _check_words(vocabulary, text, path)
+    scheduler = _scheduler(path)
     return Networks(unet, vae, text, vocabulary, _alphas(scheduler, path), _prediction(scheduler, path))
+
+
+def _check_words(vocabulary: Vocabulary, text_encoder: Any, path: Path) -> None:
+    words = text_encoder.config.vocab_size
+    if max(vocabulary.start, vocabulary.end, len(vocabulary) - 1) >= words:
+        raise BadCheckpoint(f"'{path.name}' does not fit together: its word list has {len(vocabulary)} words, its text encoder {words}.")
+
+
+def _scheduler(path: Path) -> dict[str, Any]:
+    return config_of(path / "scheduler", "scheduler_config.json") if (path / "scheduler").is_dir() else {}
 
 
 def _folder_vae(folder: Path, files: tuple[Path, ...], dtype: torch.dtype) -> nn.Module:
@@ -145,30 +157,35 @@ def _prediction(scheduler: dict[str, Any], path: Path) -> str:
 
 
 def _from_single(file: ModelFile, dtypes: Dtypes, own_vae: bool) -> Networks:
-    path = file.path
+    """Configs, word list and noise levels are SD 1's, or those of the folder that the file names as its base."""
+    path, base = file.path, file.base
     header = read_header(path)
     shapes = layout.stripped(_placeholders(header), (layout.UNET,))
     config = _infer(path, lambda: layout.unet_config(lambda name: _shape(shapes, name), shapes))
+    config = config_of(base / "unet") | {"in_channels": config["in_channels"]} if base else config
     unet = _unet(config, path)
     check(unet, layout.convert_unet(shapes, config), "UNet", path)
     words = layout.clip_part({name: value for name, value in _placeholders(header).items() if name.startswith("cond_stage_model.")})
-    text = _text_encoder(_infer(path, lambda: layout.text_config(lambda name: _shape(words, name))), path)
+    text_config = _infer(path, lambda: layout.text_config(lambda name: _shape(words, name)))
+    text = _text_encoder(config_of(base / "text_encoder") if base else text_config, path)
     check(text, words, "text encoder", path)
-    vocabulary = clip_vocabulary()
-    if len(vocabulary) != text.config.vocab_size:
-        raise BadCheckpoint(f"'{path.name}' knows {text.config.vocab_size} words, not CLIP's {len(vocabulary)}; such a model needs a diffusers folder.")
-    vae = _single_vae(path, header, dtypes.vae) if own_vae else nn.Identity()
+    vocabulary = folder_vocabulary(base / "tokenizer") if base else clip_vocabulary()
+    _check_words(vocabulary, text, path)
+    vae = _single_vae(file, header, dtypes.vae) if own_vae else nn.Identity()
     assign(unet, layout.convert_unet(layout.stripped(read_weights(path, dtypes.unet, lambda name: name.startswith(layout.UNET)), (layout.UNET,)), config))
     assign(text, layout.clip_part(read_weights(path, dtypes.text_encoder, lambda name: name.startswith("cond_stage_model."))))
-    return Networks(unet, vae, text, vocabulary, scaled_linear_alphas(), "epsilon")
+    scheduler = _scheduler(base) if base else {}
+    return Networks(unet, vae, text, vocabulary, _alphas(scheduler, base or path), _prediction(scheduler, base or path))
 
 
-def _single_vae(path: Path, header: Header, dtype: torch.dtype) -> nn.Module:
+def _single_vae(file: ModelFile, header: Header, dtype: torch.dtype) -> nn.Module:
+    path = file.path
     prefix = next((prefix for prefix in layout.VAE_PREFIXES if header.shape(prefix + "decoder.conv_in.weight")), None)
     if prefix is None:
         raise BadCheckpoint(f"'{path.name}' has no VAE.", "Choose one in the field VAE.")
     shapes = layout.stripped(_placeholders(header), (prefix,))
     config = _infer(path, lambda: layout.vae_config(lambda name: _shape(shapes, name)))
+    config = config_of(file.base / "vae") if file.base else config
     vae = _vae(config, path)
     check(vae, layout.convert_vae(shapes, config), "VAE", path)
     names = {name for name in header.tensors if name.startswith(tuple(prefix + part for part in ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")))}
@@ -238,12 +255,14 @@ def assign(module: nn.Module, weights: dict[str, Tensor]) -> None:
     module.requires_grad_(False)
 
 
-def _check_fit(networks: Networks, file: ModelFile) -> None:
-    """The parts belong together: widths, latent channels, factor 8."""
+def _check_fit(networks: Networks, file: ModelFile, inputs: int) -> None:
+    """The parts belong together: widths, input and latent channels, factor 8."""
     width, expected = networks.text_encoder.config.hidden_size, networks.unet.config.cross_attention_dim
     if width != expected:
         raise BadCheckpoint(f"'{file.path.name}' does not fit together: its text encoder is {width} wide, its UNet expects {expected}.")
     latent, factor = networks.vae.config.latent_channels, 2 ** (len(networks.vae.config.block_out_channels) - 1)
-    wanted = networks.unet.config.in_channels
+    found, wanted = networks.unet.config.in_channels, networks.unet.config.out_channels
+    if found != inputs:
+        raise BadCheckpoint(f"The UNet of '{file.path.name}' has {found} input channels, but {inputs} are needed.")
     if latent != wanted or factor != 8:
         raise BadCheckpoint(f"The VAE for '{file.path.name}' makes {latent} channels at 1/{factor} of the size, but {wanted} at 1/8 are needed.")

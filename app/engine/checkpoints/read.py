@@ -13,6 +13,7 @@ from torch import Tensor
 from app.engine.checkpoints.header import read_header
 from app.errors import BadCheckpoint
 
+SCALE = ".scale_weight"
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "I32": torch.int32, "I64": torch.int64,
     "F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64,
@@ -23,11 +24,13 @@ DTYPES = {
 def read_weights(path: Path, dtype: torch.dtype, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, Tensor]:
     """The tensors of a safetensors file whose names are wanted, in RAM; floating-point ones as `dtype`.
 
+    Where an fp8 file scales its weights ("NAME.scale_weight" beside "NAME.weight", as ComfyUI writes them), that is applied.
+
     Raises:
         BadCheckpoint: the file is damaged or changed while it was read, or a tensor holds NaN or infinity (named).
     """
     header = read_header(path)
-    found = {}
+    found: dict[str, Tensor] = {}
     try:
         with path.open("rb", buffering=0) as file:
             for name, entry in sorted(header.tensors.items(), key=lambda item: item[1].begin):
@@ -43,6 +46,10 @@ def read_weights(path: Path, dtype: torch.dtype, wanted: Callable[[str], bool] =
                 found[name] = _finite(stored.to(dtype) if stored.is_floating_point() else stored, name, path)
     except OSError as error:
         raise BadCheckpoint(f"'{path.name}' cannot be read: {error.strerror or error}.") from None
+    for name in [name for name in found if name.endswith(SCALE)]:
+        scale, weight = found.pop(name), name.removesuffix(SCALE) + ".weight"
+        if weight in found and scale.numel() == 1:
+            found[weight] = _finite(found[weight] * scale.reshape(()), weight, path)
     return found
 
 

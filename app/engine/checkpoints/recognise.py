@@ -6,9 +6,11 @@ The rules do not depend on widths, so tiny models classify like full-size ones.
 from collections.abc import Callable
 from pathlib import Path
 
+from app.engine.checkpoints.describe import BASE_KEY, base_of, description_of, precision_of, title_of, triggers_of
 from app.engine.checkpoints.hashes import Hashes
 from app.engine.checkpoints.header import Header, ModelFile, config_of, native_side, parts_of, read_header, weight_files
 from app.engine.families import FAMILIES
+from app.engine.prompt.vocabulary import CLIP_WORDS
 from app.errors import BadCheckpoint
 
 UNET = "model.diffusion_model."
@@ -16,6 +18,8 @@ LABELS = {
     "sd1": "an SD 1.x", "sd2": "an SD 2.x", "sdxl": "an SDXL", "sdxl-refiner": "an SDXL refiner", "sd3": "an SD 3", "flux": "a Flux", "auraflow": "an AuraFlow",
     "pixart": "a PixArt", "hunyuan": "a Hunyuan", "wan": "a Wan", "qwen-image": "a Qwen-Image", "cascade": "a Stable Cascade", "unknown": "an unknown",
 }
+INPAINTING = {"sd1": "sd1-inpaint"}
+"""Family -> the family of its checkpoints with 9 input channels."""
 INPUTS = {9: "an inpainting model", 8: "an instruct-pix2pix model", 5: "a depth model", 7: "an upscaler"}
 PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
 
@@ -24,7 +28,7 @@ def family_problem(name: str, family: str, noun: str = "model") -> str:
     """One sentence when a family cannot be run, else ""."""
     if family in FAMILIES:
         return ""
-    runs = ", ".join(row.label for row in FAMILIES.values())
+    runs = ", ".join(row.label for row in FAMILIES.values() if row.name not in INPAINTING.values())
     return f"'{name}' is {LABELS.get(family, 'a ' + family)} {noun}; this version runs {runs} models."
 
 
@@ -47,7 +51,8 @@ def recognise(header: Header) -> tuple[str, str]:
 def _checkpoint(header: Header) -> tuple[str, str] | None:
     if not header.has(UNET):
         return None
-    return "checkpoint", _unet_family(header, UNET) or _other_family(header, UNET) or "unknown"
+    family = _unet_family(header, UNET) or _other_family(header, UNET) or "unknown"
+    return "checkpoint", INPAINTING.get(family, family) if header.shape(UNET + "input_blocks.0.0.weight")[1:2] == (9,) else family
 
 
 def _unet_family(header: Header, prefix: str) -> str | None:
@@ -124,8 +129,12 @@ def _part(header: Header) -> tuple[str, str] | None:
     return None
 
 
-def inspect_file(path: Path, name: str, expected: str, hashes: Hashes | None = None) -> ModelFile:
-    """What one file is. Never raises: what is wrong with it is in `problem`, and its kind then is `expected`."""
+def inspect_file(path: Path, name: str, expected: str, hashes: Hashes | None = None, bases: Path | None = None) -> ModelFile:
+    """What one file is. Never raises: what is wrong with it is in `problem`, and its kind then is `expected`.
+
+    Args:
+        bases: models/embedded, where the folders lie that files may name as their base.
+    """
     try:
         size = path.stat().st_size
         if path.suffix.lower() in PICKLES:
@@ -136,8 +145,20 @@ def inspect_file(path: Path, name: str, expected: str, hashes: Hashes | None = N
     except BadCheckpoint as error:
         return ModelFile(name, path, expected, "unknown", str(error), size, 512, (path,), hashes)
     kind, family = recognise(header)
-    problem, native = file_problem(path.name, kind, family, header), native_side(header.metadata, usual_side(family))
-    return ModelFile(name, path, kind, family, problem, size, native, (path,), hashes)
+    base, problem = base_of(path.name, header.metadata, bases) if kind in ("checkpoint", "vae") else (None, "")
+    problem = problem or file_problem(path.name, kind, family, header)
+    native = native_side(header.metadata, _base_native(base, usual_side(family)))
+    return ModelFile(
+        name, path, kind, family, problem, size, native, (path,), hashes, precision_of(header),
+        title_of(header.metadata), description_of(header.metadata), triggers_of(header.metadata), base=base,
+    )  # fmt: skip
+
+
+def _base_native(base: Path | None, usual: int) -> int:
+    try:
+        return _folder_native(base, config_of(base / "unet"), usual) if base else usual
+    except BadCheckpoint:
+        return usual
 
 
 def file_problem(name: str, kind: str, family: str, header: Header) -> str:
@@ -158,16 +179,19 @@ def file_problem(name: str, kind: str, family: str, header: Header) -> str:
 
 def _checkpoint_problem(name: str, header: Header) -> str:
     channels = (*header.shape(UNET + "input_blocks.0.0.weight"), 4, 4)[1]
-    if channels != 4:
+    if channels not in (4, 9):
         return _inputs_problem(name, channels)
     if not header.has("cond_stage_model."):
         return f"'{name}' has no text encoder (no tensor starts with 'cond_stage_model.'); Darkroom needs the whole checkpoint."
+    words = next((tensor.shape[0] for key, tensor in header.tensors.items() if key.endswith("embeddings.token_embedding.weight") and tensor.shape), CLIP_WORDS)
+    if words != CLIP_WORDS and BASE_KEY not in header.metadata:
+        return f"'{name}' knows {words} words, not CLIP's {CLIP_WORDS}, and does not say whose (metadata '{BASE_KEY}'); such a model needs a diffusers folder."
     return ""
 
 
 def _inputs_problem(name: str, channels: object) -> str:
     kind = INPUTS.get(channels, "a special model") if isinstance(channels, int) else "a special model"
-    return f"'{name}' is {kind} with {channels} input channels; this version runs models with 4."
+    return f"'{name}' is {kind} with {channels} input channels; this version runs models with 4 or 9."
 
 
 def is_model_folder(path: Path) -> str:
@@ -201,25 +225,25 @@ def part_weights(folder: Path, part: str) -> tuple[Path, ...]:
 def inspect_folder(path: Path, name: str, hashes: Hashes | None = None) -> ModelFile:
     """What a diffusers pipeline folder is. Never raises: what is wrong with it is in `problem`."""
     family, native, problem = "unknown", 512, ""
-    weights: list[Path] = []
+    precision, weights = "", list[Path]()
     try:
         config = config_of(path / "unet") if (path / "unet").is_dir() else {}
         family = _folder_family(path, config)
         problem = family_problem(path.name, family)
         native = _folder_native(path, config, usual_side(family))
         if not problem:
-            if (channels := config.get("in_channels", 4)) != 4:
+            if (channels := config.get("in_channels", 4)) not in (4, 9):
                 problem = _inputs_problem(path.name, channels)
             for part in ("unet", "vae", "text_encoder"):
                 config_of(path / part)
                 weights += part_weights(path, part)
-            for file in weights:
-                read_header(file)
+            headers = [read_header(file) for file in weights]
+            precision = precision_of(headers[0])
             _need_tokenizer(path)
     except BadCheckpoint as error:
         problem = str(error)
     size = sum(file.stat().st_size for file in weights if file.is_file())
-    return ModelFile(name, path, "checkpoint", family, problem, size, native, tuple(weights), hashes)
+    return ModelFile(name, path, "checkpoint", family, problem, size, native, tuple(weights), hashes, precision)
 
 
 def _need_tokenizer(path: Path) -> None:
@@ -238,7 +262,8 @@ def _folder_family(path: Path, unet: dict[str, object]) -> str:
         return "unknown"
     if unet.get("addition_embed_type") == "text_time" or "text_encoder_2" in set(parts_of(index)):
         return "sdxl" if "text_encoder" in set(parts_of(index)) else "sdxl-refiner"
-    return "sd2" if unet.get("use_linear_projection") else "sd1"
+    family = "sd2" if unet.get("use_linear_projection") else "sd1"
+    return INPAINTING.get(family, family) if unet.get("in_channels") == 9 else family
 
 
 def _folder_native(path: Path, unet: dict[str, object], usual: int) -> int:
@@ -266,4 +291,4 @@ def inspect_vae_folder(path: Path, name: str, hashes: Hashes | None = None) -> M
     return ModelFile(name, path, "vae", family, problem, sum(file.stat().st_size for file in weights), 512, weights, hashes)
 
 
-INSPECT_FOLDER: dict[str, Callable[[Path, str, Hashes | None], ModelFile]] = {"checkpoint": inspect_folder, "vae": inspect_vae_folder}
+INSPECT_FOLDER: dict[str, Callable[..., ModelFile]] = {"checkpoint": inspect_folder, "vae": inspect_vae_folder}

@@ -35,4 +35,12 @@ def _load_sd1(file: Any, vae: Any, plan: Any) -> Any:
     return load(file, vae, plan)
 
 
-FAMILIES: dict[str, Family] = {row.name: row for row in (Family("sd1", "SD 1.x", _load_sd1),)}
+def _load_sd1_inpaint(file: Any, vae: Any, plan: Any) -> Any:
+    from app.engine.families.sd1_inpaint import load
+
+    return load(file, vae, plan)
+
+
+FAMILIES: dict[str, Family] = {
+    row.name: row for row in (Family("sd1", "SD 1.x", _load_sd1), Family("sd1-inpaint", "SD 1.x inpainting", _load_sd1_inpaint))
+}

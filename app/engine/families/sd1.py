@@ -67,6 +67,11 @@ class Sd1Model:
         """RAM that the weights take."""
         return sum(tensor.nbytes for network in self.placement.networks.values() for tensor in network.state_dict().values())
 
+    @property
+    def context_width(self) -> int:
+        """Width of a token's vector and of the hidden states."""
+        return int(self._networks.text_encoder.config.hidden_size)
+
     def begin(self, loras: Sequence[Lora], embeddings: Sequence[ModelFile]) -> bool:
         """Before prompts are encoded: which LoRAs act and which textual inversions exist.
 
@@ -102,23 +107,26 @@ class Sd1Model:
 
     def _encode(self, text: str, clip_skip: int) -> Tensor:
         networks = self._networks
-        read = dictionary(networks.vocabulary, self.embeddings, text, networks.text_encoder.config.hidden_size)
+        read = dictionary(networks.vocabulary, self.embeddings, text, self.context_width)
 
         def work() -> Tensor:
             return encode(self.placement.use("text_encoder"), read, text, clip_skip, self.plan.device)
 
         return self.placement.guarded(work, "the prompt")
 
-    def denoiser(self, conditioning: Conditioning, cfg_scale: float) -> Denoiser:
+    def denoiser(self, conditioning: Conditioning, cfg_scale: float, surroundings: Tensor | None = None) -> Denoiser:
         """(x (b,4,h,w), sigma) -> denoised: one batched call with and without the prompt, one plain call when CFG is 1.
 
         On the CPU a batch is evaluated picture by picture, so each is bit-identical to a single one.
+
+        Args:
+            surroundings: (1 or b,n,h,w), what the UNet reads beside x; None for one with 4 input channels.
         """
         negative = conditioning.negative if cfg_scale != 1 else None
         context = conditioning.positive if negative is None else torch.cat([negative, conditioning.positive])
 
-        def once(x: Tensor, sigma: float) -> Tensor:
-            answer = self._predict(x, sigma, context)
+        def once(x: Tensor, sigma: float, around: Tensor | None) -> Tensor:
+            answer = self._predict(x, sigma, context, around)
             if negative is None:
                 return answer
             without, guided = answer.chunk(2)
@@ -126,21 +134,22 @@ class Sd1Model:
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             if self.plan.batched or x.shape[0] == 1:
-                return once(x, sigma)
-            return torch.cat([once(x[i : i + 1], sigma) for i in range(x.shape[0])])
+                return once(x, sigma, surroundings)
+            return torch.cat([once(x[i : i + 1], sigma, row_of(surroundings, i)) for i in range(x.shape[0])])
 
         return denoise
 
-    def _predict(self, x: Tensor, sigma: float, context: Tensor) -> Tensor:
+    def _predict(self, x: Tensor, sigma: float, context: Tensor, surroundings: Tensor | None) -> Tensor:
         """(b,4,h,w) noisy latents and (k,n,w) contexts -> (k * b,4,h,w) denoised: the network speaks of x / sqrt(sigma^2 + 1)
-        at the timestep of sigma (Karras et al. 2022, section 5 and table 1, "VE" scaling)."""
+        at the timestep of sigma (Karras et al. 2022, section 5 and table 1, "VE" scaling). The surroundings are not scaled."""
         pictures, contexts = x.shape[0], context.shape[0]
         c_in = 1 / math.sqrt(sigma * sigma + 1)
         timestep = torch.tensor([self.table.timestep(sigma)], dtype=torch.float32)
 
         def work() -> Tensor:
             unet = self.placement.use("unet")
-            given = (x * c_in).repeat(contexts, 1, 1, 1).to(self.plan.device, self.plan.dtype)
+            seen = x * c_in if surroundings is None else torch.cat([x * c_in, surroundings.expand(pictures, -1, -1, -1)], 1)
+            given = seen.repeat(contexts, 1, 1, 1).to(self.plan.device, self.plan.dtype)
             told = context.repeat_interleave(pictures, 0)
             return unet(given, timestep.to(self.plan.device), encoder_hidden_states=told, return_dict=False)[0].float().cpu()
 
@@ -189,6 +198,11 @@ class Sd1Model:
     def preview(self, denoised: Tensor) -> Image.Image:
         """A small RGB picture of (b,4,h,w) latents; from any thread, after `prepare_preview`."""
         return (self._preview or Preview.of_sd1())(denoised)
+
+
+def row_of(rows: Tensor | None, i: int) -> Tensor | None:
+    """Row i of (b,...), the only one of (1,...), None of None."""
+    return rows if rows is None or rows.shape[0] == 1 else rows[i : i + 1]
 
 
 def load(file: ModelFile, vae: ModelFile | None, plan: DevicePlan) -> Sd1Model:

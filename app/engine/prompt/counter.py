@@ -10,8 +10,9 @@ from app.errors import BadCheckpoint
 
 
 def vocabulary_of(file: ModelFile) -> Vocabulary:
-    """The word list of a checkpoint: a diffusers folder's own, CLIP's for a single file. Raises BadCheckpoint."""
-    return folder_vocabulary(file.path / "tokenizer") if file.path.is_dir() else clip_vocabulary()
+    """The word list of a checkpoint: a diffusers folder's own, its base's or CLIP's for a single file. Raises BadCheckpoint."""
+    folder = file.path if file.path.is_dir() else file.base
+    return folder_vocabulary(folder / "tokenizer") if folder else clip_vocabulary()
 
 
 def count_tokens(file: ModelFile, text: str, embeddings: Sequence[ModelFile] = ()) -> tuple[int, int]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from app.canvas.growing import Growing
-from app.canvas.mask import Box
+from app.canvas.mask import Box, crop
 from app.engine.denoise import Start
 from app.engine.noise import Stream
-from app.engine.tasks.batches import decoded, first_noise
+from app.engine.tasks.batches import decoded, first_noise, rows_of
 from app.request import Coherence, OutpaintFill
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ def grow(brush: "Brush", canvases: Sequence[Growing], boxes: Sequence[Box], stre
     for box in boxes:
         brush.progress("encoding", number=number)
         source = torch.cat([brush.encode(canvas.before(box, manner.fill)) for canvas in canvases])
+        around = [brush.surroundings(crop(canvas.pixels, box), canvas.painted(box)) for canvas in canvases]
         noise = first_noise(streams, box[2] - box[0], box[3] - box[1])
         start = Start(
             noise, source, torch.from_numpy(canvases[0].mask(box))[None, None], manner.strength, rounds=ROUNDS[manner.coherence],
-            fresh=manner.coherence == "Fast", init=noise if manner.fill == "latent noise" else None,
+            fresh=manner.coherence == "Fast", init=noise if manner.fill == "latent noise" else None, surroundings=rows_of(around),
         )  # fmt: skip
         latents = brush.paint(start, streams, number=number, prompt=manner.prompt)
         for canvas, made in zip(canvases, decoded(brush, latents, number), strict=True):

@@ -8,6 +8,7 @@ from app.engine.checkpoints.find import Shelf
 from app.errors import BadCheckpoint, UnknownName
 from app.settings import Settings
 from tests import tiny
+from tools.embedded.ldm import BASE_KEY, write_ldm
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +130,56 @@ def test_hashes_survive_a_restart_and_notice_a_change(made, tmp_path):
     assert again.known_hash() == "" and again.short_hash() != digest
     (tmp_path / "outputs" / ".darkroom" / "hashes.json").write_text("{broken")
     assert Shelf(settings).checkpoint("one").short_hash() == again.short_hash()
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory):
+    """models/embedded as it ships, from tiny parts."""
+    embedded, made = tmp_path_factory.mktemp("family") / "embedded", tiny.embedded_parts()
+    tiny.write_folder(embedded / "darkroom-base", made)
+    (embedded / "darkroom-base" / "preview.webp").touch()
+    for name, parts in (("darkroom-neon", made), ("darkroom-inpaint", tiny.embedded_parts(1, in_channels=9))):
+        said = {BASE_KEY: "darkroom-base", "modelspec.trigger_phrase": "neon"}
+        write_ldm(embedded / f"{name}.safetensors", parts.unet, parts.vae, parts.text_encoder, said, fp8=True)
+    for folder in ("loras", "embeddings"):
+        (embedded / folder).mkdir()
+    tiny.write_lora(embedded / "loras" / "darkroom-ink.safetensors", made)
+    (embedded / "loras" / "darkroom-ink.preview.webp").touch()
+    tiny.write_embedding(embedded / "embeddings" / "darkroom-dusk.safetensors")
+    return embedded
+
+
+def test_the_embedded_family_is_listed_by_its_plain_names(family, tmp_path):
+    settings = settings_at(tmp_path)
+    shutil.copytree(family, tmp_path / "models" / "embedded")
+    shelf = Shelf(settings)
+    assert [(file.name, file.family, file.precision, file.problem) for file in shelf.checkpoints()] == [
+        ("darkroom-base", "sd1", "fp32", ""), ("darkroom-inpaint", "sd1-inpaint", "fp8", ""), ("darkroom-neon", "sd1", "fp8", ""),
+    ]  # fmt: skip
+    assert [file.name for file in shelf.loras()] == ["darkroom-ink"] and [file.name for file in shelf.embeddings()] == ["darkroom-dusk"]
+    neon, embedded = shelf.checkpoint("darkroom-neon"), tmp_path / "models" / "embedded"
+    assert (neon.base, neon.triggers, neon.native, neon.preview) == (embedded / "darkroom-base", ("neon",), tiny.NATIVE, None)
+    assert shelf.checkpoint("").preview == embedded / "darkroom-base" / "preview.webp"
+    assert shelf.lora("darkroom-ink").preview == embedded / "loras" / "darkroom-ink.preview.webp"
+
+
+def test_a_users_file_stands_for_ours_of_the_same_name(family, made, tmp_path):
+    settings = settings_at(tmp_path)
+    shutil.copytree(family, tmp_path / "models" / "embedded")
+    shutil.copy(made / "style.safetensors", tmp_path / "models" / "Darkroom-Ink.safetensors")
+    shutil.copy(made / "one.safetensors", tmp_path / "models" / "darkroom-neon.safetensors")
+    shelf = Shelf(settings)
+    assert [file.path.parent.name for file in shelf.loras()] == ["models"]
+    assert shelf.lora("darkroom-ink").path.parent.name == "models" and shelf.checkpoint("darkroom-neon").base is None
+    assert [file.name for file in shelf.checkpoints()] == ["darkroom-neon", "darkroom-base", "darkroom-inpaint"]
+
+
+def test_a_file_finds_its_base_when_that_arrives_and_its_preview(family, tmp_path):
+    settings = settings_at(tmp_path)
+    shutil.copy(family / "darkroom-neon.safetensors", tmp_path / "models" / "mine.safetensors")
+    shelf = Shelf(settings)
+    assert "needs the checkpoint 'darkroom-base'" in shelf.checkpoint("mine").problem
+    shutil.copytree(family / "darkroom-base", tmp_path / "models" / "embedded" / "darkroom-base")
+    (tmp_path / "models" / "mine.preview.png").touch()
+    shelf.refresh()
+    assert shelf.checkpoint("mine").problem == "" and shelf.checkpoint("mine").preview == tmp_path / "models" / "mine.preview.png"

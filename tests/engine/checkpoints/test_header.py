@@ -106,8 +106,10 @@ def test_a_header_longer_than_allowed(tmp_path):
 U = "model.diffusion_model."
 SD1 = {U + "input_blocks.0.0.weight": (8, 4, 3, 3), U + "middle_block.1.proj_in.weight": (8, 8, 1, 1), "cond_stage_model.x": (1,)}
 KINDS = {
-    "inpaint": (SD1 | {U + "input_blocks.0.0.weight": (8, 9, 3, 3)}, "checkpoint", "sd1", "inpainting model with 9 input channels"),
-    "edit": (SD1 | {U + "input_blocks.0.0.weight": (8, 8, 3, 3)}, "checkpoint", "sd1", "instruct-pix2pix"),
+    "inpaint": (SD1 | {U + "input_blocks.0.0.weight": (8, 9, 3, 3)}, "checkpoint", "sd1-inpaint", ""),
+    "edit": (SD1 | {U + "input_blocks.0.0.weight": (8, 8, 3, 3)}, "checkpoint", "sd1", "instruct-pix2pix model with 8 input channels"),
+    "sdxl inpaint": (SD1 | {U + "label_emb.0.0.weight": (8, 8), U + "input_blocks.0.0.weight": (8, 9, 3, 3)}, "checkpoint", "sdxl", "is an SDXL model"),
+    "odd words": (SD1 | {"cond_stage_model.x.embeddings.token_embedding.weight": (50, 8)}, "checkpoint", "sd1", "knows 50 words, not CLIP's"),
     "no text": ({key: shape for key, shape in SD1.items() if "cond" not in key}, "checkpoint", "sd1", "has no text encoder"),
     "sd2": (SD1 | {U + "middle_block.1.proj_in.weight": (8, 8)}, "checkpoint", "sd2", "is an SD 2.x model; this version runs SD 1.x models"),
     "sdxl": (SD1 | {U + "label_emb.0.0.weight": (8, 8)}, "checkpoint", "sdxl", "is an SDXL model; this version runs SD 1.x models"),
@@ -167,9 +169,12 @@ def test_broken_folders(case, folder, tmp_path):
 def test_folder_of_another_family(folder, tmp_path):
     path = shutil.copytree(folder, tmp_path / "x")
     config = json.loads((path / "unet" / "config.json").read_text())
-    for change, sentence in (({"in_channels": 9}, "inpainting"), ({"use_linear_projection": True}, "SD 2.x"), ({"addition_embed_type": "text_time"}, "SDXL")):
+    for change, sentence in (({"in_channels": 5}, "depth"), ({"use_linear_projection": True}, "SD 2.x"), ({"addition_embed_type": "text_time"}, "SDXL")):
         (path / "unet" / "config.json").write_text(json.dumps(config | change))
         assert sentence in inspect_folder(path, "x").problem
+    (path / "unet" / "config.json").write_text(json.dumps(config | {"in_channels": 9}))
+    file = inspect_folder(path, "x")
+    assert (file.family, file.problem) == ("sd1-inpaint", "")
 
 
 def test_nothing_heavy_is_imported():

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -161,8 +162,11 @@ def test_large_finite_weights_are_not_mistaken_for_infinite(tmp_path):
 
 
 def test_a_vocabulary_of_another_size_is_refused(tmp_path):
-    with pytest.raises(BadCheckpoint, match=r"knows \d+ words, not CLIP's 49408"):
-        load(tiny.write_single(tmp_path / "x.safetensors", tiny.parts()))
+    path = tiny.write_single(tmp_path / "x.safetensors", tiny.parts())
+    with pytest.raises(BadCheckpoint, match=r"knows \d+ words, not CLIP's 49408, and does not say whose"):
+        load(path)
+    with pytest.raises(BadCheckpoint, match="its word list has 49408 words, its text encoder"):
+        load_sd1(replace(inspect_file(path, "x", "checkpoint"), problem=""), None, Dtypes())
 
 
 def test_fp16_variant_and_v_prediction(tmp_path):

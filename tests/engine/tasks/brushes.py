@@ -44,6 +44,12 @@ class FakeBrush:
         means = pixels.reshape(height, 8, width, 8, 3).mean(axis=(1, 3)).transpose(2, 0, 1).astype(np.float32) / 127.5 - 1
         return torch.from_numpy(np.concatenate([means, np.zeros((1, height, width), np.float32)]))[None]
 
+    def surroundings(self, pixels: np.ndarray, paint: np.ndarray) -> Tensor:
+        """As an inpainting checkpoint is told, so that tests see it in `asked`: the mask, the picture with grey where it is painted."""
+        assert pixels.dtype == np.uint8 and paint.dtype == bool and pixels.shape[:2] == paint.shape
+        mask = torch.from_numpy(paint.reshape(paint.shape[0] // 8, 8, paint.shape[1] // 8, 8).any(axis=(1, 3)).astype(np.float32))[None, None]
+        return torch.cat([mask, self.encode(np.where(paint[..., None], np.uint8(128), pixels))], 1)
+
     def paint(self, start: Start, streams: Sequence[Stream], *, number: int = 1, prompt: str | None = None, negative: str | None = None) -> Tensor:
         assert start.noise.shape[0] == len(streams)
         self.asked.append((start, prompt))

@@ -145,14 +145,21 @@ def ldm_weights(made: Parts) -> dict[str, Tensor]:
     return found
 
 
-def lora_weights(made: Parts, seed: int = 1, rank: int = 2, alpha: float = 1.0, *, conv: bool = False, strength: float = 0.3) -> dict[str, Tensor]:
-    """A LoRA in kohya's layout over all attention layers of UNet and text encoder (`conv`: and 3x3 convolutions, LoCon)."""
+def lora_weights(
+    made: Parts, seed: int = 1, rank: int = 2, alpha: float = 1.0, *, conv: bool = False, everywhere: bool = False, strength: float = 0.3
+) -> dict[str, Tensor]:
+    """A LoRA in kohya's layout over all attention layers of UNet and text encoder.
+
+    Args:
+        conv: and over the blocks' 3x3 convolutions (LoCon).
+        everywhere: over every matrix and every convolution, the first and the last too.
+    """
     generator = torch.Generator().manual_seed(seed)
     found = {}
     for prefix, part, keep in (("lora_unet_", made.unet, "attentions"), ("lora_te_text_model_", made.text_encoder, "")):
         for name, module in part.named_modules():
-            linear = isinstance(module, nn.Linear) and keep in name
-            wide = isinstance(module, nn.Conv2d) and (conv or "attentions" in name) and "block" in name
+            linear = isinstance(module, nn.Linear) and (everywhere or keep in name)
+            wide = isinstance(module, nn.Conv2d) and (everywhere or ((conv or "attentions" in name) and "block" in name))
             if not (linear or wide):
                 continue
             kernel = tuple(module.weight.shape[2:])

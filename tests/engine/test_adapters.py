@@ -4,8 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from app.engine.adapters import Adapters, Lora
+from app.engine.adapters import Adapters, Lora, dictionary, embeddings_in
 from app.engine.checkpoints.recognise import inspect_file
+from app.engine.prompt.vocabulary import clip_vocabulary
 from app.errors import BadCheckpoint
 from tests import tiny
 
@@ -140,3 +141,45 @@ def test_a_dynamic_lora_is_cut_to_its_first_ranks(made, adapters, tmp_path):
     expected = weights[FLAT + ".lora_up.weight"][:, :2] @ weights[FLAT + ".lora_down.weight"][:2]
     assert torch.allclose(weight(made), before + expected, atol=1e-6) and adapters.wants([whole])
     adapters.apply([])
+
+
+def test_every_matrix_and_convolution_of_the_embedded_family_takes_a_lora(tmp_path):
+    made = tiny.embedded_parts()
+    adapters, before = Adapters(made.unet, made.text_encoder, "embedded"), state(made)
+    weights = tiny.lora_weights(made, rank=16, alpha=8.0, everywhere=True, strength=0.05)
+    adapters.apply([lora(tmp_path / "x.safetensors", weights, 1.0, 0.5)])
+    after = state(made)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name, tensor in before.items() if name.endswith(".weight") and tensor.dim() > 1 and "embeddings." not in name}
+    first, key = "unet.conv_in.weight", "lora_unet_conv_in"
+    change = 0.5 * 8 / 16 * torch.einsum("or,rikl->oikl", weights[key + ".lora_up.weight"].flatten(1), weights[key + ".lora_down.weight"])
+    assert torch.allclose(after[first], before[first] + change, atol=1e-6)
+    adapters.apply([])
+    assert all(torch.equal(before[name], tensor) for name, tensor in state(made).items())
+
+
+def test_a_lora_for_4_inputs_changes_the_first_4_of_9(tmp_path):
+    made, plain = tiny.embedded_parts(in_channels=9), tiny.embedded_parts()
+    adapters, before = Adapters(made.unet, made.text_encoder, "nine"), weight(made, "conv_in").clone()
+    weights = {key: value for key, value in tiny.lora_weights(plain, everywhere=True).items() if "conv_in" in key}
+    adapters.apply([lora(tmp_path / "x.safetensors", weights)])
+    change = 0.5 * torch.einsum("or,rikl->oikl", weights["lora_unet_conv_in.lora_up.weight"].flatten(1), weights["lora_unet_conv_in.lora_down.weight"])
+    assert torch.allclose(weight(made, "conv_in")[:, :4], before[:, :4] + change, atol=1e-6)
+    assert torch.equal(weight(made, "conv_in")[:, 4:], before[:, 4:]) and change.abs().max() > 0.01
+    adapters.apply([])
+    assert torch.equal(weight(made, "conv_in"), before)
+
+
+def test_the_first_word_of_a_name_that_fits_is_read(tmp_path):
+    def word(place, width, value):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        save_file({"emb_params": torch.full((2, width), value)}, tmp_path / place)
+        return inspect_file(tmp_path / place, place, "embedding")
+
+    wide, mine = word("a/dusk.safetensors", 768, 1.0), word("b/Dusk.safetensors", 128, 2.0)
+    ours, other = word("c/dusk.safetensors", 128, 3.0), word("d/dawn.safetensors", 128, 4.0)
+    assert embeddings_in("a cat at DUSK", [wide, mine, ours, other], 128) == [mine]
+    assert embeddings_in("a cat at dusk and dawn", [wide, ours, other], 768) == [wide]
+    read = dictionary(clip_vocabulary(), [wide, mine, ours, other], "dusk, dawn", 128)
+    assert {name: vectors[0, 0].item() for name, vectors in read.vectors.items()} == {"Dusk": 2.0, "dawn": 4.0}
+    assert {word.name: word.vectors for words in read.words.values() for word in words} == {"Dusk": 2, "dawn": 2}

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from tools.embedded.scenes import grammar
-from tools.embedded.scenes.captions import STYLE_TRIGGERS, all_phrases, describe, describe_nothing, styled
+from tools.embedded.scenes.captions import all_phrases, describe, describe_nothing, styled
 from tools.embedded.scenes.grammar import Scene, sample_scene
+from tools.embedded.scenes.sentences import TIMES
+from tools.embedded.scenes.tags import TAGS
+from tools.embedded.scenes.words import FAR_PLACES, FAR_WORDS, FRAME_PHRASES, NEAR_PLACES, NEAR_WORDS, NEGATIVE, PHRASES, STYLE_TRIGGERS
 
 EXAMPLE = (
     "the house in the forest, dark night, leaves in the air, fluorescent mushrooms, clear focus, very coherent, very detailed, contrast, "
@@ -43,6 +46,8 @@ def test_scenes_use_every_word_of_the_grammar() -> None:
     assert {scene.body for scene in scenes} == set(grammar.BODIES)
     assert {scene.weather for scene in scenes} == set(grammar.WEATHERS)
     assert {scene.frame for scene in scenes} == set(grammar.FRAMES)
+    assert {scene.count for scene in scenes} == set(grammar.COUNTS)
+    assert {scene.depth for scene in scenes} == set(grammar.DEPTHS)
     assert {extra for scene in scenes for extra in scene.extras} == set(grammar.EXTRAS)
 
 
@@ -57,28 +62,100 @@ def test_no_scene_contradicts_itself() -> None:
         assert not (scene.stars and scene.time != "night")
         assert (scene.body in ("moon", "crescent")) <= (scene.time == "night")
         assert not (scene.land == "desert" and scene.weather in ("snow", "rain"))
+        assert (scene.count, scene.depth) == (1, "middle") or scene.hero != "none"
+        assert not (scene.count > 1 and scene.depth == "near")
 
 
-def test_captions_are_single_tokens_and_fit() -> None:
+def whole_words(text: str, tokens: list[str]) -> bool:
+    """Whether no word of `text` is spelt in pieces; digits always are."""
+    from tools.embedded.tokenizer import WORD_END
+
+    return any(c.isdigit() for c in text) or all(token.endswith(WORD_END) for token in tokens if any(letter.isalpha() for letter in token))
+
+
+def test_captions_fit_and_the_words_of_a_scene_are_single_tokens() -> None:
     pytest.importorskip("transformers")
-    from tools.embedded.tokenizer import WORD_END, load_tokenizer
+    from tools.embedded.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(TOKENIZER)
-    captions = [describe(sample_scene(seed), 0) for seed in range(300)] + [describe_nothing(variant) for variant in range(20)]
+    captions = [styled(describe(sample_scene(seed), seed % 4), "watercolour", 0) for seed in range(300)]
+    captions += [describe_nothing(variant) for variant in range(20)]
     for text in [EXAMPLE, *captions, *all_phrases()]:
         tokens = tokenizer.tokenize(text)
         assert tokenizer.unk_token not in tokens
-        assert all(token.endswith(WORD_END) for token in tokens if any(letter.isalpha() for letter in token) and not any(c.isdigit() for c in text))
         assert len(tokens) <= 75
+    for text in [EXAMPLE, *grammar.COLOURS, *grammar.POSITIONS, *(phrase for phrases in PHRASES.values() for phrase in phrases)]:
+        assert whole_words(text, tokenizer.tokenize(text))
 
 
-def test_the_shipped_tokenizer_is_the_one_of_the_grammar(tmp_path: Path) -> None:
+def test_a_new_tokenizer_knows_every_word(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     from tools.embedded.tokenizer import build_tokenizer
 
-    build_tokenizer(tmp_path)
-    for name in ("vocab.json", "merges.txt"):
-        assert (tmp_path / name).read_bytes() == (TOKENIZER / name).read_bytes()
+    tokenizer = build_tokenizer(tmp_path)
+    for text in all_phrases():
+        assert whole_words(text, tokenizer.tokenize(text)), text
+
+
+SCENES = [sample_scene(seed) for seed in range(2500)]
+
+
+def scenes_with(**wanted: object) -> list[Scene]:
+    """Some sampled scenes with these attributes."""
+    return [scene for scene in SCENES if all(getattr(scene, name) == value for name, value in wanted.items())][:40]
+
+
+def captions_of(scenes: list[Scene], variants: int = 6) -> list[str]:
+    """Captions with spaces for underscores."""
+    return [describe(scene, variant).replace("_", " ") for scene in scenes for variant in range(variants)]
+
+
+def share(captions: list[str], words: list[str]) -> float:
+    """The share of captions that hold at least one of the words or phrases."""
+    return sum(any(f" {word} " in f" {caption.replace(',', ' ').replace('  ', ' ')} " for word in words) for caption in captions) / len(captions)
+
+
+def test_captions_tell_what_the_scene_has_and_nothing_else() -> None:
+    numbers = {2: ["two", "a pair of", "2"], 3: ["three", "a group of", "3"]}
+    for count, words in numbers.items():
+        assert share(captions_of(scenes_with(count=count)), words) == 1
+        assert share(captions_of(scenes_with(count=1)), words) == 0
+    near, far = ([*words, *places, *TAGS[depth]] for depth, words, places in (("near", NEAR_WORDS, NEAR_PLACES), ("far", FAR_WORDS, FAR_PLACES)))
+    for depth, told, untold in (("near", near, far), ("far", far, near)):
+        captions = captions_of([scene for scene in scenes_with(depth=depth) if (scene.land, scene.hero) != ("mountains", "tree")])
+        assert share(captions, told) > 0.6
+        assert share(captions, [word for word in untold if word not in ("big", "in the background")]) == 0
+    for side, other in (("left", "right"), ("right", "left")):
+        captions = captions_of([scene for scene in scenes_with(position=side) if scene.hero != "none"])
+        assert share(captions, [side]) > 0.4
+        assert share(captions, [other]) == 0
+    for frame, phrases in FRAME_PHRASES.items():
+        assert share(captions_of(scenes_with(frame=frame)), list(phrases)) == 1
+        assert share(captions_of(scenes_with(frame="none")), list(phrases)) == 0
+    for time in grammar.TIMES:
+        told = [*PHRASES[time], *TAGS[time], *TIMES[time]]
+        assert share(captions_of(scenes_with(time=time)), told) > 0.9
+    for colour in grammar.COLOURS:
+        captions = captions_of([scene for scene in scenes_with(colour=colour) if scene.hero != "none"])
+        assert share(captions, [colour]) > 0.6
+
+
+def test_every_phrase_is_said_and_every_caption_is_made_of_phrases() -> None:
+    texts = [describe(scene, variant) for scene in SCENES for variant in range(4)]
+    said = "\n".join(f" {text.replace('_', ' ').replace(',', ' ,')} " for text in texts)
+    untold = [phrase for phrase in all_phrases() if f" {phrase} " not in said]
+    assert set(untold) <= {*NEGATIVE, *STYLE_TRIGGERS.values()}
+    small = "a an the with and on at in to by over under of is are stand sail fly float grow"
+    known = {word for phrase in [*all_phrases(), *grammar.COLOURS, *grammar.POSITIONS, small] for word in phrase.split()}
+    assert set(said.replace(",", " ").split()) <= known
+
+
+def test_captions_are_listed_mostly_and_sometimes_sentences_or_tags() -> None:
+    captions = [describe(sample_scene(seed), seed % 3) for seed in range(1500)]
+    underscored = sum("_" in caption for caption in captions) / len(captions)
+    assert 0.03 < underscored < 0.08
+    upright = [caption for caption in captions if " stands " in caption or " is " in caption or " are " in caption]
+    assert 0.06 < len(upright) / len(captions) < 0.16
 
 
 def test_render_is_deterministic_and_not_trivial() -> None:
@@ -240,3 +317,34 @@ def test_triggers_stand_before_captions_mostly() -> None:
         assert set(told) == {f"{trigger}, {caption}", f"{caption}, {trigger}"}
         assert told.count(f"{trigger}, {caption}") > 30
         assert styled("", style, 0) == trigger
+
+
+@pytest.mark.parametrize("hero", [hero for hero in grammar.HEROES if hero != "none"])
+def test_near_heroes_are_large_and_far_ones_small(hero: str) -> None:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.draw import paint
+
+    land = "sea" if hero in ("boat", "lighthouse") else "meadow"
+    near, middle, far = (paint(Scene(9, land=land, hero=hero, depth=depth), 96, 96).hero().mean() for depth in grammar.DEPTHS)
+    assert near > 1.3 * middle
+    assert middle > 2.5 * far
+    assert far > 0.004
+
+
+def test_as_many_heroes_are_seen_as_are_counted() -> None:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.draw import paint
+
+    for count in grammar.COUNTS:
+        for hero in ("house", "balloon", "tent"):
+            for width, position, depth in ((128, "left", "middle"), (192, "right", "middle"), (160, "center", "far")):
+                columns = paint(Scene(2, land="desert", hero=hero, count=count, position=position, depth=depth), width, 128).hero().any(0)
+                assert (np.diff(np.pad(columns, 1).astype(int)) == 1).sum() == count
+
+
+def test_a_picture_on_the_wall_shows_the_scene_smaller() -> None:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.draw import paint
+
+    alone, hung = (paint(Scene(6, frame=frame), 96, 64).hero() for frame in ("none", "picture"))
+    assert 0.25 < hung.sum() / alone.sum() < 0.5

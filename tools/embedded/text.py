@@ -21,7 +21,7 @@ from tools.embedded.scenes.grammar import Scene, sample_scene
 from tools.embedded.tokenizer import encode_texts
 from tools.embedded.training import Average, apply_gradients
 
-ATTRIBUTES: dict[str, tuple[str, ...]] = {
+ATTRIBUTES: dict[str, tuple[str | int, ...]] = {
     "time": grammar.TIMES,
     "land": grammar.LANDS,
     "hero": grammar.HEROES,
@@ -30,6 +30,8 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "body": grammar.BODIES,
     "weather": grammar.WEATHERS,
     "frame": grammar.FRAMES,
+    "count": grammar.COUNTS,
+    "depth": grammar.DEPTHS,
 }
 OUTPUTS = sum(len(values) for values in ATTRIBUTES.values()) + len(grammar.EXTRAS) + 1
 """Logits of all attributes in order, then one per extra, then one for stars."""

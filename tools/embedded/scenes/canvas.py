@@ -105,7 +105,8 @@ class Painter:
 
     `left`, `right`, `top` and `bottom` bound what is seen, `wide` and `tall` are its extents (1 for a square).
     `ground` is the y on which the hero stands, `horizon` the sea's, `body_x`, `body_y` the sun's or moon's place,
-    `hero_x` and `hero_scale` the hero's; each is set by the part that is painted first.
+    `hero_x` and `hero_scale` the hero's; `hero_zoom` is how large heroes are for being near or far, and `hero_room` how
+    much of the ground they take, both 1 for one hero in the middle ground; each is set by the part that is painted first.
     """
 
     def __init__(self, scene: Scene, width: int, height: int) -> None:
@@ -125,6 +126,7 @@ class Painter:
             self.ambient, self.haze = (0.88, 0.9, 0.94), (206, 214, 222)
         self.ground = self.horizon = self.body_x = self.body_y = 0.0
         self.hero_x, self.hero_scale = 0.5, 1.0
+        self.hero_zoom, self.hero_room = 1.0, 1.0
         self.glow_strength = 1.0
 
     def lit(self, colour: RGB) -> RGB:

@@ -1,87 +1,39 @@
-"""What is said about a scene: tables of phrases and the rules that put a caption together."""
+"""What is said about a scene: the rules that put a caption together from phrases."""
 
 import random
 
-from tools.embedded.scenes.grammar import Scene
+from tools.embedded.scenes.grammar import HEROES, Scene
+from tools.embedded.scenes.sentences import SENTENCES, hero_noun, sentence
+from tools.embedded.scenes.tags import FILLERS, TAGS, tagged
+from tools.embedded.scenes.words import (
+    AT_TIMES,
+    FAR_PLACES,
+    FAR_WORDS,
+    FRAME_PHRASES,
+    JOINING,
+    JUNK,
+    LEFT_RIGHT,
+    NEAR_PLACES,
+    NEAR_WORDS,
+    NEGATIVE,
+    NUMBERS,
+    PHRASES,
+    STYLE_PHRASES,
+    STYLE_TRIGGERS,
+    plural,
+)
 
-PHRASES: dict[str, tuple[str, ...]] = {
-    "day": ("day", "daylight", "daytime", "sunny day", "bright day", "noon", "morning", "blue sky"),
-    "sunset": ("sunset", "at sunset", "golden hour", "dusk", "evening", "orange sky", "twilight", "sunrise"),
-    "night": ("night", "dark night", "at night", "midnight", "night time", "dark", "late night", "night sky"),
-    "forest": ("in the forest", "in a forest", "in the woods", "among the trees", "forest", "deep in the forest", "trees"),
-    "mountains": ("in the mountains", "mountains in the background", "under the mountains", "mountains", "snowy peaks"),
-    "sea": ("by the sea", "on the sea", "at the ocean", "sea", "ocean", "on the water", "by the ocean"),
-    "desert": ("in the desert", "desert", "sand dunes", "among the dunes"),
-    "meadow": ("in a meadow", "on green hills", "on a hill", "meadow", "in the countryside", "in a field", "green grass"),
-    "winter": ("in the snow", "winter landscape", "snowy hills", "in winter", "in a snowy landscape"),
-    "city": ("in the city", "city skyline", "in front of skyscrapers", "city", "downtown", "over the city"),
-    "house": ("house", "cottage", "cabin", "home", "house", "house", "hut"),
-    "castle": ("castle", "palace", "fortress", "castle"),
-    "lighthouse": ("lighthouse",),
-    "tent": ("tent", "camping tent"),
-    "boat": ("boat", "sailboat", "sailing boat", "ship"),
-    "balloon": ("hot air balloon", "balloon", "hot-air balloon"),
-    "windmill": ("windmill", "mill"),
-    "tree": ("big tree", "lonely tree", "tree", "old tree"),
-    "sun": ("sun", "the sun in the sky", "sun shining", "bright sun"),
-    "moon": ("full moon", "moon", "moonlight", "the moon"),
-    "crescent": ("crescent moon", "new moon", "moon crescent"),
-    "stars": ("stars", "starry sky", "starry night", "stars in the sky"),
-    "cloudy": ("clouds", "cloudy", "cloudy sky"),
-    "snow": ("snowing", "snowfall", "falling snow"),
-    "rain": ("rain", "rainy", "raining"),
-    "fog": ("fog", "foggy", "mist", "misty"),
-    "mushrooms": ("fluorescent mushrooms", "glowing mushrooms", "mushrooms", "fluorescent mushrooms", "glowing mushroom"),
-    "leaves": ("leaves in the air", "falling leaves", "flying leaves", "leaves"),
-    "fireflies": ("fireflies", "glowing fireflies"),
-    "birds": ("birds", "birds in the sky", "flying birds"),
-    "flowers": ("flowers", "colorful flowers", "wildflowers"),
-}
-
-FRAME_PHRASES: dict[str, tuple[str, ...]] = {
-    "cave": ("seen from a cave", "view from inside a cave", "through a cave mouth"),
-    "leaves": ("framed by leaves", "through a ring of leaves", "surrounded by leaves"),
-    "window": ("seen through a round window", "through a window", "round window"),
-}
-
-STYLE_PHRASES = ("flat illustration", "vector art", "illustration", "flat style")
-
-STYLE_TRIGGERS = {"watercolour": "watercolour painting", "pixel": "pixel art", "ink": "ink sketch", "neon": "neon glow art"}
-"""What asks for a style, and is in the metadata of the checkpoint or LoRA that draws it."""
-
-JUNK = (
-    "masterpiece", "best quality", "highly detailed", "very detailed", "clear focus", "very coherent", "contrast",
-    "vibrant", "digital painting", "4k", "8k", "beautiful", "digital art", "trending on artstation", "concept art",
-    "intricate", "sharp focus", "cinematic lighting", "ultra detailed", "award winning", "dreamy", "fantasy", "hd",
-    "wallpaper", "professional", "scenic", "cinematic", "high contrast", "vibrant colors", "magical", "painting",
-    "picture", "photo", "realistic", "amazing", "stunning", "landscape", "atmospheric", "detailed", "coherent",
-)  # fmt: skip
-"""Words people add to prompts that say nothing about a scene; the model must bear them."""
-
-NEGATIVE = (
-    "blurry", "low quality", "worst quality", "lowres", "ugly", "deformed", "watermark", "text", "signature", "bad anatomy",
-    "noise", "jpeg artifacts", "cropped", "out of frame", "grainy", "distorted", "low resolution", "bad", "disfigured", "error",
-)  # fmt: skip
-"""Words of usual negative prompts: they stand for the empty caption now and then, so that both guide alike."""
-
-JOINING = ("in", "on", "by", "at", "under", "among", "over", "deep")
-"""A landscape phrase that starts with one of these follows the hero without "with" or "and"."""
-
-AT_TIMES = ("sunset", "night", "midnight", "dusk", "noon", "twilight", "sunrise")
+TAGGED, IN_SENTENCES = 0.16, 0.16
+"""Shares of captions in tags and in whole sentences."""
 
 
 def _hero_phrase(scene: Scene, rng: random.Random) -> str:
-    noun = rng.choice(PHRASES[scene.hero])
-    colour = scene.colour + " " if rng.random() < 0.7 else ""
-    article = rng.choice(("a ", "the ", "a ", ""))
-    if article == "a " and (colour or noun)[0] in "aeiou":
-        article = "an "
-    phrase = article + colour + noun
+    phrase = hero_noun(scene, rng)
     if rng.random() < 0.4:
         if scene.position != "center":
-            phrase += rng.choice((" on the ", " at the ")) + scene.position
+            phrase += rng.choice(LEFT_RIGHT).format(scene.position)
         elif rng.random() < 0.4:
-            phrase += " in the center"
+            phrase += rng.choice((" in the center", " in the center", " in the middle"))
     return phrase
 
 
@@ -91,6 +43,8 @@ def _subject(scene: Scene, rng: random.Random) -> list[str]:
     if scene.hero == "none":
         return [land]
     hero = _hero_phrase(scene, rng)
+    if scene.depth != "middle" and rng.random() < 0.45:
+        hero += (", " if rng.random() < 0.3 else " ") + rng.choice(NEAR_PLACES if scene.depth == "near" else FAR_PLACES)
     if rng.random() < 0.35:
         return [hero, land]
     joint = " " if land.split()[0] in JOINING else rng.choice((" with ", " and "))
@@ -114,9 +68,8 @@ def _details(scene: Scene, rng: random.Random) -> list[str]:
     return details
 
 
-def describe(scene: Scene, variant: int) -> str:
-    """One of many captions of `scene`; equal arguments give equal captions."""
-    rng = random.Random(scene.seed * 31 + variant)
+def _listed(scene: Scene, rng: random.Random) -> str:
+    """Phrases with commas between them: the way prompts are written most."""
     subject = _subject(scene, rng)
     time = rng.choice(PHRASES[scene.time])
     told = rng.random() >= 0.08
@@ -130,6 +83,17 @@ def describe(scene: Scene, variant: int) -> str:
     if rng.random() < 0.35:
         rest += rng.sample(JUNK, rng.randint(1, 7))
     return ", ".join(subject + rest)
+
+
+def describe(scene: Scene, variant: int) -> str:
+    """One of many captions of `scene`, as phrases, in a sentence or in tags; equal arguments give equal captions."""
+    rng = random.Random(scene.seed * 31 + variant)
+    way = random.Random(f"{scene.seed} {variant}").random()
+    if way < TAGGED:
+        return tagged(scene, rng)
+    if way < TAGGED + IN_SENTENCES:
+        return sentence(scene, rng)
+    return _listed(scene, rng)
 
 
 def styled(caption: str, style: str, variant: int) -> str:
@@ -151,5 +115,8 @@ def describe_nothing(variant: int) -> str:
 
 def all_phrases() -> list[str]:
     """Every phrase the captions are made of, for the tokenizer and its tests."""
-    tables = [*PHRASES.values(), *FRAME_PHRASES.values()]
-    return [phrase for table in tables for phrase in table] + [*STYLE_PHRASES, *JUNK, *NEGATIVE]
+    tables = [*PHRASES.values(), *FRAME_PHRASES.values(), *NUMBERS.values(), *SENTENCES, *TAGS.values()]
+    heroes = [plural(noun) for hero in HEROES if hero != "none" for noun in PHRASES[hero]]
+    single = [*NEAR_WORDS, *NEAR_PLACES, *FAR_WORDS, *FAR_PLACES, *STYLE_PHRASES, *STYLE_TRIGGERS.values(), *FILLERS, *JUNK, *NEGATIVE]
+    sides = [place.strip().format(side) for place in LEFT_RIGHT for side in ("left", "right")] + ["in the center", "in the middle"]
+    return [phrase for table in tables for phrase in table] + heroes + single + sides

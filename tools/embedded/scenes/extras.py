@@ -1,16 +1,15 @@
-"""What lies over land and hero: flowers, mushrooms, fireflies, weather, leaves, and the frames a scene is seen through."""
+"""What lies over land and hero: flowers, mushrooms, fireflies, weather, leaves."""
 
-from math import cos, degrees, sin
+from math import cos, sin
 
 import skia
 
-from tools.embedded.scenes.canvas import TAU, Painter, closed_path, fill, leaf_path, linear, mix, radial, shade, stroke, vertical
+from tools.embedded.scenes.canvas import Painter, fill, leaf_path, mix, radial, stroke, vertical
 from tools.embedded.scenes.grammar import RGB
 
 FLOWERS: list[RGB] = [(240, 90, 110), (250, 210, 80), (250, 250, 250), (200, 110, 220), (255, 140, 60)]
 GLOWING: list[RGB] = [(60, 240, 220), (90, 255, 150), (110, 190, 255), (230, 120, 255)]
 AUTUMN: list[RGB] = [(236, 120, 40), (220, 70, 40), (244, 180, 50), (190, 90, 30)]
-FOLIAGE: list[RGB] = [(60, 140, 70), (40, 110, 60), (84, 160, 80), (50, 124, 86)]
 CAP_SPOTS = ((-0.2, -0.78), (0.16, -0.84), (0.02, -0.98))
 
 
@@ -104,59 +103,3 @@ def _paint_leaves(painter: Painter) -> None:
 
 
 WEATHER = {"fog": _paint_fog, "snow": _paint_snow, "rain": _paint_rain}
-
-
-def paint_frame(painter: Painter) -> None:
-    """Paint what the scene is seen through: a cave mouth, a round window, a ring of leaves."""
-    frame = painter.scene.frame
-    if frame == "cave":
-        _paint_cave(painter)
-    elif frame == "window":
-        _paint_round_window(painter)
-    elif frame == "leaves":
-        _paint_leaf_ring(painter)
-
-
-def _around(painter: Painter, hole: skia.Path) -> skia.Path:
-    """All that is seen without `hole`."""
-    outer = skia.Path()
-    outer.addRect(skia.Rect(painter.left - 0.01, painter.top - 0.01, painter.right + 0.01, painter.bottom + 0.01))
-    return skia.Op(outer, hole, skia.kDifference_PathOp)
-
-
-def _paint_cave(painter: Painter) -> None:
-    count = 26
-    middle_x, middle_y = painter.left + painter.wide / 2, painter.top + painter.tall / 2
-    radii = [0.41 + painter.uniform(-0.035, 0.03) for _ in range(count)]
-    angles = [index / count * TAU for index in range(count)]
-    points = [(cos(angle) * radius, sin(angle) * radius) for angle, radius in zip(angles, radii, strict=True)]
-    mouth = closed_path([(middle_x + x * painter.wide, middle_y + y * painter.tall) for x, y in points])
-    reach = 0.72 * max(painter.wide, painter.tall)
-    rock = radial((middle_x, middle_y), reach, [(104, 88, 80), (70, 58, 58), (24, 20, 28)], [0.5, 0.62, 1])
-    painter.canvas.drawPath(_around(painter, mouth), rock)
-
-
-def _paint_round_window(painter: Painter) -> None:
-    rect = skia.Rect(painter.left + 0.1, painter.top + 0.1, painter.right - 0.1, painter.bottom - 0.1)
-    hole = skia.Path()
-    hole.addRRect(skia.RRect.MakeRectXY(rect, 0.4, 0.4))
-    wall = linear((0, painter.top), (0, painter.bottom), [(150, 104, 70), (112, 74, 52)])
-    painter.canvas.drawPath(_around(painter, hole), wall)
-    painter.canvas.drawRRect(skia.RRect.MakeRectXY(rect.makeOutset(0.005, 0.005), 0.405, 0.405), stroke((226, 196, 140), 0.03))
-    bar = stroke((196, 160, 108), 0.018)
-    middle = rect.centerY()
-    painter.line((0.5, rect.top()), (0.5, rect.bottom()), bar)
-    painter.line((rect.left(), middle), (rect.right(), middle), bar)
-
-
-def _paint_leaf_ring(painter: Painter) -> None:
-    middle_x, middle_y = painter.left + painter.wide / 2, painter.top + painter.tall / 2
-    for _ in range(painter.many(120, painter.tall)):
-        angle, reach = painter.uniform(0, TAU), painter.uniform(0.43, 0.74)
-        length = painter.uniform(0.05, 0.085)
-        colour = shade(painter.rng.choice(FOLIAGE), 1.25 - reach)
-        painter.canvas.save()
-        painter.canvas.translate(middle_x + cos(angle) * reach * painter.wide, middle_y + sin(angle) * reach * painter.tall)
-        painter.canvas.rotate(degrees(angle) + 180 + painter.uniform(-50, 50))
-        painter.canvas.drawPath(leaf_path(length, 0.8), fill(colour))
-        painter.canvas.restore()

@@ -4,7 +4,7 @@ A scene is a plain record; the same record is drawn by `draw.render` and describ
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TIMES = ("day", "sunset", "night")
 LANDS = ("forest", "mountains", "sea", "desert", "meadow", "winter", "city")
@@ -13,7 +13,9 @@ POSITIONS = ("left", "center", "right")
 BODIES = ("sun", "moon", "crescent", "none")
 WEATHERS = ("clear", "cloudy", "snow", "rain", "fog")
 EXTRAS = ("mushrooms", "leaves", "fireflies", "birds", "flowers")
-FRAMES = ("none", "cave", "leaves", "window")
+FRAMES = ("none", "cave", "leaves", "window", "room", "picture")
+COUNTS = (1, 2, 3)
+DEPTHS = ("near", "middle", "far")
 
 RGB = tuple[float, float, float]
 
@@ -31,7 +33,7 @@ COLOURS: dict[str, RGB] = {
 TIME_WEIGHTS = {"day": 4, "sunset": 3, "night": 4}
 LAND_WEIGHTS = {"forest": 6, "mountains": 4, "sea": 5, "desert": 3, "meadow": 4, "winter": 3, "city": 3}
 WEATHER_WEIGHTS = {"clear": 7, "cloudy": 3, "snow": 1, "rain": 1, "fog": 1}
-FRAME_WEIGHTS = {"none": 20, "cave": 0.5, "leaves": 0.5, "window": 0.5}
+FRAME_WEIGHTS = {"none": 20, "cave": 0.5, "leaves": 0.5, "window": 0.5, "room": 0.6, "picture": 0.6}
 POSITION_WEIGHTS = {"left": 1, "center": 2, "right": 1}
 BODY_WEIGHTS: dict[str, dict[str, float]] = {
     "day": {"sun": 3, "none": 2},
@@ -44,6 +46,9 @@ HERO_WEIGHTS: dict[str, dict[str, float]] = {
     "desert": {"tent": 5, "castle": 2, "balloon": 2, "none": 2, "house": 1, "tree": 1},
 }
 OTHER_HERO_WEIGHTS = {"house": 7, "castle": 2, "tent": 2, "balloon": 2, "windmill": 2, "tree": 1, "none": 2}
+COUNT_WEIGHTS = {"1": 81, "2": 12, "3": 7}
+DEPTH_WEIGHTS = {"near": 12, "middle": 74, "far": 14}
+"""Near is only where there is one hero: two would not fit."""
 
 NIGHT_FOREST_SHARE = 0.10
 """Share of scenes that show a house in a night forest with glowing mushrooms: the app's first example."""
@@ -51,7 +56,10 @@ NIGHT_FOREST_SHARE = 0.10
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is in one picture; `seed` also fixes the positions of all its parts."""
+    """Everything that is in one picture; `seed` also fixes the positions of all its parts.
+
+    `count` heroes of one kind and colour stand side by side; `depth` is how far away they are.
+    """
 
     seed: int
     time: str = "day"
@@ -64,6 +72,8 @@ class Scene:
     weather: str = "clear"
     extras: tuple[str, ...] = ()
     frame: str = "none"
+    count: int = 1
+    depth: str = "middle"
 
 
 def _pick(rng: random.Random, weights: dict[str, float]) -> str:
@@ -101,6 +111,14 @@ def _pick_extras(rng: random.Random, time: str, land: str) -> tuple[str, ...]:
     return tuple(extras)
 
 
+def _placed(rng: random.Random, scene: Scene) -> Scene:
+    """The scene with a number of heroes and their distance."""
+    if scene.hero == "none":
+        return scene
+    count, depth = int(_pick(rng, COUNT_WEIGHTS)), _pick(rng, DEPTH_WEIGHTS)
+    return replace(scene, count=count, depth="middle" if depth == "near" and count > 1 else depth)
+
+
 def _night_forest(rng: random.Random, seed: int) -> Scene:
     body = _pick(rng, {"moon": 3, "crescent": 2, "none": 4})
     extras = ["mushrooms"]
@@ -125,14 +143,14 @@ def sample_scene(seed: int) -> Scene:
     """Draw the scene of `seed`: equal seeds give equal scenes, on any machine."""
     rng = random.Random(seed)
     if rng.random() < NIGHT_FOREST_SHARE:
-        return _night_forest(rng, seed)
+        return _placed(rng, _night_forest(rng, seed))
     time = _pick(rng, TIME_WEIGHTS)
     land = _pick(rng, LAND_WEIGHTS)
     hero = _pick(rng, HERO_WEIGHTS.get(land, OTHER_HERO_WEIGHTS))
     weather = _pick_weather(rng, land)
     body = _pick_body(rng, time, weather)
     stars = time == "night" and weather in ("clear", "snow") and rng.random() < 0.7
-    return Scene(
+    scene = Scene(
         seed=seed,
         time=time,
         land=land,
@@ -145,3 +163,4 @@ def sample_scene(seed: int) -> Scene:
         extras=_pick_extras(rng, time, land),
         frame=_pick(rng, FRAME_WEIGHTS),
     )
+    return _placed(rng, scene)

@@ -1,5 +1,6 @@
 """The heroes: the one thing a scene is about, in its colour. Land dwellers stand on `painter.ground`."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, degrees, pi, sin
@@ -7,60 +8,94 @@ from math import cos, degrees, pi, sin
 import skia
 
 from tools.embedded.scenes.canvas import Painter, closed_path, fill, horizontal, mix, shade, stroke
-from tools.embedded.scenes.grammar import COLOURS, RGB
+from tools.embedded.scenes.grammar import COLOURS, RGB, Scene
 from tools.embedded.scenes.vessels import paint_balloon, paint_boat
 
 WHITE: RGB = (255, 255, 255)
+FEET = {"near": 0.15, "middle": 0.07, "far": 0.025}
+"""How far below the ground line heroes stand by their depth."""
+BALLOON_HEIGHT = 0.31
+STAGGER = (0.035, 0.16)
+"""How much lower or higher one of several heroes may stand, and how much balloons may float."""
 
 
 @dataclass(frozen=True)
 class Hero:
-    """Where the hero stands (x, foot y), its scale (about 1) and its colour under the scene's light, dark and light."""
+    """Where a hero stands (x, foot y), its scale (about 1) and its colour under the scene's light, dark and light.
+
+    Near and far heroes are painted like others, on a canvas that is enlarged `zoom` times around the foot.
+    """
 
     x: float
     y: float
     scale: float
+    zoom: float
     colour: RGB
     dark: RGB
     light: RGB
 
 
-def _placed(painter: Painter) -> Hero:
+def spacing(scene: Scene) -> float:
+    """From one of several heroes to the next, before zoom."""
+    return 0.54 if scene.hero == "castle" else 0.46
+
+
+def _placed(painter: Painter) -> list[Hero]:
+    """All heroes of the scene, the farther ones first."""
     scene = painter.scene
     own = COLOURS[scene.colour]
     # more of its own colour than the light would leave, so that a red house at night still reads red
     colour = mix(painter.lit(own), own, 0.3 if scene.time == "night" else 0.35)
-    foot = painter.ground + (0 if scene.land == "sea" else 0.07)
-    return Hero(painter.hero_x, foot, painter.hero_scale, colour, shade(colour, 0.72), mix(colour, WHITE, 0.15))
+    dark, light = shade(colour, 0.72), mix(colour, WHITE, 0.15)
+    foot = painter.ground + (0 if scene.land == "sea" else FEET[scene.depth])
+    if scene.hero == "balloon":
+        foot = BALLOON_HEIGHT + painter.top * 0.5
+    if scene.count == 1:
+        return [Hero(painter.hero_x, foot, painter.hero_scale, painter.hero_zoom, colour, dark, light)]
+    rng = random.Random(scene.seed * 31 + 7)
+    heroes = []
+    for index in range(scene.count):
+        x = painter.hero_x + (index - (scene.count - 1) / 2) * spacing(scene) * painter.hero_zoom
+        down = rng.uniform(-0.5, 1) * STAGGER[scene.hero == "balloon"] * painter.hero_zoom
+        heroes.append(Hero(x, foot + down, rng.uniform(0.88, 1.06), painter.hero_zoom, colour, dark, light))
+    return sorted(heroes, key=lambda hero: hero.y)
+
+
+def _enlarged(painter: Painter, hero: Hero) -> None:
+    """Until the canvas is restored, everything is painted `hero.zoom` times as large around its foot."""
+    painter.canvas.save()
+    painter.canvas.translate(hero.x, hero.y)
+    painter.canvas.scale(hero.zoom, hero.zoom)
+    painter.canvas.translate(-hero.x, -hero.y)
 
 
 def paint_surroundings(painter: Painter) -> None:
-    """Paint what the hero does to its surroundings: shadow on the ground, beams of light, smoke."""
+    """Paint what the heroes do to their surroundings: shadows on the ground, beams of light, smoke."""
     scene = painter.scene
-    if scene.hero not in PAINTERS:
-        return
-    hero = _placed(painter)
-    shadow = fill((10, 16, 20), 90)
-    shadow.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, 0.012))
-    painter.oval(hero.x + 0.02, hero.y, 0.24 * hero.scale, 0.022, shadow)
-    if scene.hero == "lighthouse" and scene.time != "day":
-        _paint_beams(painter, hero)
-    if scene.hero == "house" and (scene.time != "day" or scene.land == "winter"):
-        _paint_smoke(painter, hero.x + 0.064 * hero.scale + 0.03, hero.y - 0.43 * hero.scale)
+    for hero in _placed(painter) if scene.hero in PAINTERS else []:
+        _enlarged(painter, hero)
+        shadow = fill((10, 16, 20), 90)
+        shadow.setMaskFilter(skia.MaskFilter.MakeBlur(skia.kNormal_BlurStyle, 0.012))
+        painter.oval(hero.x + 0.02, hero.y, 0.24 * hero.scale, 0.022, shadow)
+        if scene.hero == "lighthouse" and scene.time != "day":
+            _paint_beams(painter, hero)
+        if scene.hero == "house" and (scene.time != "day" or scene.land == "winter"):
+            _paint_smoke(painter, hero.x + 0.064 * hero.scale + 0.03, hero.y - 0.43 * hero.scale)
+        painter.canvas.restore()
 
 
 def paint_hero(painter: Painter) -> None:
-    """Paint the scene's hero."""
+    """Paint the scene's heroes."""
     scene = painter.scene
-    if scene.hero == "none":
-        return
-    hero = _placed(painter)
-    if scene.hero == "balloon":
-        paint_balloon(painter, hero.x, hero.scale, hero.colour)
-    elif scene.hero == "boat":
-        paint_boat(painter, hero.x, hero.scale, hero.colour, hero.light)
-    else:
-        PAINTERS[scene.hero](painter, hero)
+    for hero in _placed(painter) if scene.hero != "none" else []:
+        _enlarged(painter, hero)
+        if scene.hero == "balloon":
+            paint_balloon(painter, (hero.x, hero.y), hero.scale, hero.colour)
+        elif scene.hero == "boat":
+            paint_boat(painter, (hero.x, hero.y), hero.scale, hero.colour, hero.light)
+        else:
+            PAINTERS[scene.hero](painter, hero)
+        painter.canvas.restore()
 
 
 def _paint_window(painter: Painter, left: float, top: float, width: float, height: float) -> None:

@@ -15,6 +15,8 @@ GLITTER: dict[str, RGB] = {"day": (255, 252, 220), "sunset": (255, 226, 150), "n
 DUNES: tuple[tuple[RGB, float, float, float], ...] = (((236, 188, 120), 0.45, 0.56, 0.05), ((226, 164, 92), 0.2, 0.64, 0.05))
 FACADES: tuple[RGB, ...] = ((110, 124, 150), (134, 128, 150), (96, 112, 138), (150, 134, 130))
 STANDS_ON_ISLAND = ("lighthouse", "house", "castle", "tree", "windmill")
+SHORES = {"near": 0.2, "middle": 0.12, "far": 0.03}
+"""How far below the horizon a hero of each depth is by the sea."""
 FLOATS = ("none", "balloon")
 """Heroes that need no room on the ground."""
 
@@ -29,13 +31,18 @@ def paint_land(painter: Painter) -> None:
         PAINTERS[land](painter)
 
 
+def _room(painter: Painter, reach: float) -> tuple[float, float]:
+    """The two x between which heroes stand that take `reach` to both sides in the middle ground."""
+    return painter.hero_x - reach * painter.hero_room, painter.hero_x + reach * painter.hero_room
+
+
 def _paint_forest(painter: Painter) -> None:
     lit, haze, ground = painter.lit, painter.haze, painter.ground
     for y, height, count, share in ((0.60, 0.26, 12, 0.62), (0.66, 0.32, 10, 0.34)):
         paint_tree_row(painter, y, height, count, mix(lit((44, 112, 66)), haze, share))
     painter.across(0.63, 0.2, fill(mix(lit((52, 104, 62)), haze, 0.3)))
     painter.ridge(ground, 0.02, 0.3, vertical(ground - 0.02, painter.bottom, [lit((74, 134, 66)), lit((30, 66, 40))]))
-    gap = None if painter.scene.hero in FLOATS else (painter.hero_x - 0.2, painter.hero_x + 0.2)
+    gap = None if painter.scene.hero in FLOATS else _room(painter, 0.2)
     paint_tree_row(painter, ground + 0.03, painter.uniform(0.38, 0.46), 6, lit((36, 100, 56)), gap=gap)
 
 
@@ -70,11 +77,12 @@ def _paint_sea(painter: Painter) -> None:
         depth = painter.rng.random()
         y = horizon + 0.02 + depth * (bottom - horizon)
         painter.oval(painter.anywhere(), y, painter.uniform(0.03, 0.08), 0.004 + depth * 0.003, fill(mix(water[0], (255, 255, 255), 0.4), 110))
-    painter.ground = horizon + 0.12
+    zoom, room = painter.hero_zoom, painter.hero_room
+    painter.ground = horizon + SHORES[scene.depth]
     if scene.hero in STANDS_ON_ISLAND:
-        y = horizon + 0.1
-        painter.oval(painter.hero_x, y + 0.07, 0.3, 0.11, fill(painter.lit((116, 98, 84))))
-        painter.oval(painter.hero_x, y + 0.035, 0.27, 0.075, fill(painter.lit((126, 160, 84))))
+        y = painter.ground - 0.02
+        painter.oval(painter.hero_x, y + 0.07 * zoom, 0.3 * room, 0.11 * zoom, fill(painter.lit((116, 98, 84))))
+        painter.oval(painter.hero_x, y + 0.035 * zoom, 0.27 * room, 0.075 * zoom, fill(painter.lit((126, 160, 84))))
         painter.ground = y + 0.02
     elif painter.rng.random() < 0.5:
         painter.ridge(bottom - 0.07, 0.02, 0.3, fill(painter.lit((236, 210, 156))))
@@ -88,7 +96,7 @@ def _paint_desert(painter: Painter) -> None:
         painter.ridge(y, height, 0.5, vertical(y - 0.08, y + 0.25, [near, far]))
     for _ in range(painter.many(3)):
         x = painter.anywhere(0.05)
-        if abs(x - painter.hero_x) < 0.2 and painter.scene.hero not in FLOATS:
+        if abs(x - painter.hero_x) < 0.2 * painter.hero_room and painter.scene.hero not in FLOATS:
             continue
         paint_cactus(painter, x, ground + painter.uniform(0.06, 0.18), painter.uniform(0.12, 0.2))
 
@@ -103,7 +111,7 @@ def _paint_hills(painter: Painter, winter: bool) -> None:
     paint_tree_row(painter, 0.61, 0.15, 7, trees, conifers=0.3, snow=winter)
     painter.ridge(0.65, 0.04, 0.45, vertical(0.6, 0.8, [mix(lit(far[0]), haze, 0.2), lit(far[1])]))
     if winter:
-        paint_tree_row(painter, 0.68, 0.24, 5, lit((58, 104, 98)), snow=True, gap=(painter.hero_x - 0.18, painter.hero_x + 0.18))
+        paint_tree_row(painter, 0.68, 0.24, 5, lit((58, 104, 98)), snow=True, gap=_room(painter, 0.18))
     painter.ridge(ground, 0.03, 0.4, vertical(ground - 0.02, painter.bottom, [lit(near[0]), lit(near[1])]))
 
 

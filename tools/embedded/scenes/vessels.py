@@ -2,14 +2,14 @@
 
 import skia
 
-from tools.embedded.scenes.canvas import Painter, fill, mix, radial, shade, stroke
+from tools.embedded.scenes.canvas import Painter, Point, fill, mix, radial, shade, stroke
 from tools.embedded.scenes.grammar import RGB
 
 
-def paint_boat(painter: Painter, x: float, scale: float, colour: RGB, light: RGB) -> None:
-    """A sailing boat on the sea, hull in `colour`, one sail white and one `light`."""
+def paint_boat(painter: Painter, place: Point, scale: float, colour: RGB, light: RGB) -> None:
+    """A sailing boat on the sea a little below `place`, hull in `colour`, one sail white and one `light`."""
     lit = painter.lit
-    y, width = painter.ground + painter.uniform(0.04, 0.12), 0.34 * scale
+    x, y, width = place[0], place[1] + painter.uniform(0.04, 0.12), 0.34 * scale
     main = mix(lit((250, 248, 240)), (255, 255, 255), 0.1)
     painter.polygon([(x - 0.01, y - 0.02), (x - 0.01, y - 0.36 * scale), (x - width * 0.46, y - 0.05)], fill(main))
     painter.polygon([(x + 0.012, y - 0.02), (x + 0.012, y - 0.33 * scale), (x + width * 0.4, y - 0.05)], fill(light))
@@ -39,10 +39,10 @@ def _envelope(x: float, y: float, radius: float) -> skia.Path:
     return path
 
 
-def paint_balloon(painter: Painter, x: float, scale: float, colour: RGB) -> None:
-    """A striped hot-air balloon in the sky."""
+def paint_balloon(painter: Painter, place: Point, scale: float, colour: RGB) -> None:
+    """A striped hot-air balloon in the sky around `place`."""
     lit = painter.lit
-    y, radius = painter.uniform(0.26, 0.36) + painter.top * 0.5, 0.155 * scale
+    x, y, radius = place[0], place[1] + painter.uniform(-0.05, 0.05), 0.155 * scale
     for rope in (-1, -0.4, 0.4, 1):
         painter.line((x + rope * radius * 0.42, y + radius * 0.9), (x + rope * 0.03, y + radius * 1.72), stroke(lit((70, 54, 48)), 0.005))
     envelope = _envelope(x, y, radius)

@@ -348,3 +348,23 @@ def test_a_picture_on_the_wall_shows_the_scene_smaller() -> None:
 
     alone, hung = (paint(Scene(6, frame=frame), 96, 64).hero() for frame in ("none", "picture"))
     assert 0.25 < hung.sum() / alone.sum() < 0.5
+
+
+def test_some_scenes_have_a_foreground_that_leaves_the_rest_as_it_is() -> None:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded.scenes.canvas import Painter
+    from tools.embedded.scenes.foreground import KINDS, paint_foreground
+
+    for land in grammar.LANDS:
+        covered = []
+        for seed in range(40):
+            painter = Painter(Scene(seed, land=land, position="left"), 48, 32)
+            numbers = painter.rng.getstate()
+            paint_foreground(painter)
+            assert painter.rng.getstate() == numbers
+            covered.append(painter.picture().any(2))
+        shown = [mask for mask in covered if mask.any()]
+        assert 3 <= len(shown) <= 20
+        assert all(mask.mean() < 0.35 for mask in shown)
+        if len(KINDS[land]) == 1:  # no grass, which grows along all of the foot
+            assert not any(mask[:, :24].any() for mask in shown)

@@ -4,6 +4,7 @@ import numpy as np
 
 from tools.embedded.scenes.canvas import Painter, mix
 from tools.embedded.scenes.extras import paint_extras, paint_vignette
+from tools.embedded.scenes.foreground import paint_foreground
 from tools.embedded.scenes.frames import hang, paint_frame
 from tools.embedded.scenes.grammar import Scene
 from tools.embedded.scenes.heroes import paint_hero, paint_surroundings, spacing
@@ -61,6 +62,7 @@ def paint(scene: Scene, width: int, height: int, style: str = "flat") -> Sheets:
     paint_hero(painter)
     whole = painter.picture()
     painter.glow_strength = EXTRAS_GLOW.get(style, 1.0)
+    paint_foreground(painter)
     paint_extras(painter)
     if style == "flat":
         paint_vignette(painter)

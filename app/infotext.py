@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from app import __version__
-from app.request import TASKS, AnyRequest, Img2Img, Inpaint, Outpaint, Sized, Zoom
+from app.request import TASKS, AnyRequest, AnyTask, Img2Img, Inpaint, Outpaint, Sized, Upscale, Zoom
 
 MAX_TEXT = 64 * 1024
 NEGATIVE = "Negative prompt:"
@@ -45,7 +45,7 @@ class Infotext:
 # ---- writing
 
 
-def write(request: AnyRequest, facts: Mapping[str, str], index: int, seed: int | None = None, size: tuple[int, int] | None = None) -> str:
+def write(request: AnyTask, facts: Mapping[str, str], index: int, seed: int | None = None, size: tuple[int, int] | None = None) -> str:
     """The text for picture `index` of a request.
 
     Args:
@@ -53,6 +53,8 @@ def write(request: AnyRequest, facts: Mapping[str, str], index: int, seed: int |
         seed: of this very picture; None: the request's seed + index.
         size: of this very picture in pixels; None: the request's, when it says.
     """
+    if isinstance(request, Upscale):
+        return enlarged(request)
     pairs = common_pairs(request, request.seed + index if seed is None else seed, size) | task_pairs(request)
     if isinstance(request, Zoom):
         pairs["Zoom key"] = str(index + 1)
@@ -63,6 +65,14 @@ def write(request: AnyRequest, facts: Mapping[str, str], index: int, seed: int |
     line = ", ".join(key if key == pairs[key] else f"{key}: {quote(pairs[key])}" for key in ordered)
     negative = f"\n{NEGATIVE} {request.negative_prompt}" if request.negative_prompt else ""
     return f"{request.prompt}{negative}\n{line}".strip()
+
+
+def enlarged(request: Upscale) -> str:
+    """The parameters that the picture came with, and A1111's two pairs about its enlargement behind the others."""
+    pairs = f"Postprocess upscale by: {number(request.scale)}, Postprocess upscaler: {quote(request.upscaler)}"
+    before = request.parameters.strip()
+    *_, last = before.split("\n")
+    return f"{before}{', ' if len(list(pairs_in(last))) >= 3 else chr(10)}{pairs}".strip()
 
 
 def common_pairs(request: AnyRequest, seed: int, size: tuple[int, int] | None) -> dict[str, str]:

@@ -12,6 +12,8 @@ from app.errors import BadRequest
 
 MAX_SEED = 2**64 - 1
 MAX_PROMPT_BYTES = 8192
+MAX_PARAMETERS = 32768
+"""Characters of another picture's infotext that a request may carry: two prompts of the largest size and what else there is to say."""
 PICTURE_ID = r"^[0-9a-f]{64}$"
 
 ResizeMode = Literal["Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)"]
@@ -38,16 +40,40 @@ def param(default: Any, label: str, help: str = "", *, step: float | None = None
     return Field(default, title=label, description=help, json_schema_extra=extra, **bounds)
 
 
+def plain_text(text: str) -> str:
+    """Lone surrogates become U+FFFD, control characters but newline and tab are dropped."""
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x9F).replace("\x00", "")
+
+
 Side = Annotated[int, Field(ge=64, le=4096, multiple_of=8)]
 Pixels = Annotated[int, Field(ge=0, le=2048, multiple_of=8)]
 PictureId = Annotated[str, Field(pattern=PICTURE_ID)]
 """sha256 (hex) of a picture handed in before, see `app.library.assets`."""
 
 
-class Request(BaseModel):
-    """Parameters shared by every task. Frozen; unknown names are errors."""
+class Asked(BaseModel):
+    """What every task has, also one that paints nothing. Frozen; unknown names are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def concrete(self) -> Self:
+        """The request without anything left to chance: what runs, and what is saved in the picture."""
+        return self
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the job makes."""
+        return 1
+
+    def picture_fields(self) -> dict[str, str]:
+        """Names and ids of the input pictures that are set, e.g. {"image": "<sha256>", "mask": "<sha256>"}."""
+        found = {name: getattr(self, name) for name in ("image", "mask") if name in type(self).model_fields}
+        return {name: value for name, value in found.items() if value}
+
+
+class Request(Asked):
+    """Parameters shared by every task that paints."""
 
     prompt: str = param("", "Prompt", "What you want to see", widget="lines")
     negative_prompt: str = param("", "Negative prompt", "What you do not want to see", widget="lines")
@@ -65,9 +91,8 @@ class Request(BaseModel):
     @field_validator("prompt", "negative_prompt")
     @classmethod
     def _speakable(cls, text: str) -> str:
-        """Lone surrogates become U+FFFD, control characters but newline and tab are dropped; at most 8 KiB of UTF-8."""
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        text = "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x9F).replace("\x00", "")
+        """`plain_text` of at most 8 KiB of UTF-8."""
+        text = plain_text(text)
         if (size := len(text.encode())) > MAX_PROMPT_BYTES:
             raise ValueError(f"is {size} bytes long, but at most {MAX_PROMPT_BYTES} are allowed")
         return text
@@ -75,16 +100,6 @@ class Request(BaseModel):
     def concrete(self) -> Self:
         """The same request with its seed drawn (0 to 2^32-1, as A1111 draws): what runs, and what is saved in the picture."""
         return self if self.seed >= 0 else self.model_copy(update={"seed": secrets.randbelow(2**32)})
-
-    @property
-    def pictures(self) -> int:
-        """How many pictures the job makes."""
-        return 1
-
-    def picture_fields(self) -> dict[str, str]:
-        """Names and ids of the input pictures that are set, e.g. {"image": "<sha256>", "mask": "<sha256>"}."""
-        found = {name: getattr(self, name) for name in ("image", "mask") if name in type(self).model_fields}
-        return {name: value for name, value in found.items() if value}
 
 
 class Batched(Request):
@@ -172,12 +187,29 @@ class Zoom(Sized):
         return self.keys
 
 
+class Upscale(Asked):
+    """A finished picture made larger."""
+
+    task: Literal["upscale"] = "upscale"
+    image: PictureId = param(..., "Image", "The picture to enlarge", widget="image")
+    upscaler: str = param("darkroom-x4", "Upscaler", "A network from models/upscalers, or plain resampling", choices="upscalers", max_length=512)
+    scale: float = param(4.0, "Scale", "How many times as wide and as high", step=0.25, ge=1, le=8)
+    parameters: str = param("", "Parameters", "How the picture was made; kept in the larger one", widget="lines", max_length=MAX_PARAMETERS)
+
+    @field_validator("parameters")
+    @classmethod
+    def _plain(cls, text: str) -> str:
+        return plain_text(text)
+
+
 AnyRequest = Txt2Img | Img2Img | Inpaint | Outpaint | Zoom
-TASKS: dict[str, type[AnyRequest]] = {kind.model_fields["task"].default: kind for kind in get_args(AnyRequest)}
-_any: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="task")])
+"""A request that paints: it has a prompt, a checkpoint, a sampler and a seed."""
+AnyTask = AnyRequest | Upscale
+TASKS: dict[str, type[AnyTask]] = {kind.model_fields["task"].default: kind for kind in get_args(AnyTask)}
+_any: TypeAdapter[AnyTask] = TypeAdapter(Annotated[AnyTask, Field(discriminator="task")])
 
 
-def parse(values: dict[str, Any]) -> AnyRequest:
+def parse(values: dict[str, Any]) -> AnyTask:
     """The request that `values` describe; `values["task"]` says which. Raises BadRequest with one sentence."""
     try:
         return _any.validate_python(values)
@@ -185,7 +217,7 @@ def parse(values: dict[str, Any]) -> AnyRequest:
         raise BadRequest(explain(error)) from None
 
 
-def parse_json(text: str | bytes) -> AnyRequest:
+def parse_json(text: str | bytes) -> AnyTask:
     """Like `parse`, from JSON text such as `request.model_dump_json()`."""
     try:
         return _any.validate_json(text)
@@ -215,7 +247,7 @@ def explain(error: ValidationError) -> str:
             return f"{label} is {value}, but it must be {allowed(kinds[0], name) if kinds else first['msg']}."
 
 
-def allowed(kind: type[Request], name: str) -> str:
+def allowed(kind: type[Asked], name: str) -> str:
     """What a field accepts, in words: "a whole number from 64 to 4096, in steps of 8"."""
     schema = kind.model_json_schema()["properties"][name]
     schema = next((option for option in schema.get("anyOf", []) if option.get("type") != "null"), schema)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from app import decode, video, zoom_frames
 from app.canvas.check import check
+from app.canvas.fit import enlarged_size
 from app.canvas.layout import outpaint_layout
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
@@ -20,11 +21,12 @@ from app.engine.families import FAMILIES
 from app.engine.prompt import grammar
 from app.engine.samplers import SAMPLERS, resolve_pair
 from app.engine.schedules import SCHEDULES
+from app.engine.upscalers import find_upscaler, upscalers
 from app.errors import BadCheckpoint, Refused
 from app.extensions import Extensions
 from app.jobs import Job, JobControl, JobQueue
 from app.library import Library
-from app.request import AnyRequest, Img2Img, Inpaint, Outpaint, Request, Sized, Zoom, parse_json
+from app.request import AnyRequest, AnyTask, Asked, Img2Img, Inpaint, Outpaint, Request, Sized, Upscale, Zoom, parse_json
 from app.settings import Settings
 from app.styles import Styles
 from app.work import Picture, Progress, Report
@@ -45,7 +47,7 @@ class Owner:
 class AnyEngine(Protocol):
     """What the studio needs of an engine; `app.engine.engine.Engine` is the one."""
 
-    def run(self, request: AnyRequest, inputs: Mapping[str, Image.Image], report: Report) -> Iterator[Picture]: ...
+    def run(self, request: AnyTask, inputs: Mapping[str, Image.Image], report: Report) -> Iterator[Picture]: ...
 
     def describe(self) -> str:
         """Device, precision and attention in one line, for the start message."""
@@ -101,7 +103,7 @@ class Studio:
 
     # ---- the path of a request, in the caller's thread
 
-    def submit(self, request: AnyRequest, owner: Owner) -> Job:
+    def submit(self, request: AnyTask, owner: Owner) -> Job:
         """Queue a request. Raises UnknownName, BadCheckpoint, BadRequest, Refused or QueueFull before anything is queued."""
         request = self._resolve(request.concrete())
         if owner.guest:
@@ -120,8 +122,11 @@ class Studio:
         for saved in self.library.retry_unsaved(owner.id):
             self.jobs.adopt(saved.job, (saved.id,))
 
-    def _resolve(self, request: AnyRequest) -> AnyRequest:
+    def _resolve(self, request: AnyTask) -> AnyTask:
         """Names made canonical, sizes filled in, pictures known: what is queued can run as it stands."""
+        if isinstance(request, Upscale):
+            check(request, {"image": self.library.assets.get(request.image)})
+            return request.model_copy(update={"upscaler": find_upscaler(self.settings, request.upscaler).name})
         checkpoint = usable(self.shelf.checkpoint(request.checkpoint))
         sampler, schedule = resolve_pair(request.sampler, request.schedule)
         vae = usable(self.shelf.find("vae", request.vae)).name if request.vae else ""
@@ -153,11 +158,13 @@ class Studio:
             width, height = (min(4096, max(64, round(side / 8) * 8)) for side in source.size)
         return {"width": request.width or width, "height": request.height or height}
 
-    def _largest(self, request: AnyRequest) -> tuple[int, int]:
+    def _largest(self, request: AnyTask) -> tuple[int, int]:
         """Width and height of the largest picture that the model works on or the job makes."""
         if isinstance(request, Outpaint):
             layout = outpaint_layout(request, self.library.assets.get(request.image).size)
             return layout.width, layout.height
+        if isinstance(request, Upscale):
+            return enlarged_size(self.library.assets.get(request.image).size, request.scale)
         width, height = self.library.assets.get(request.image).size if isinstance(request, Inpaint) else (0, 0)
         return request.width or width, request.height or height
 
@@ -166,13 +173,14 @@ class Studio:
         return self.library.assets.put(decode.decode(data))
 
     def choices(self, name: str) -> list[str]:
-        """The names that a picker shows: "checkpoints", "vaes", "samplers", "schedules" or "styles"."""
+        """The names that a picker shows: "checkpoints", "vaes", "samplers", "schedules", "styles" or "upscalers"."""
         lists: dict[str, Callable[[], list[str]]] = {
             "checkpoints": lambda: [file.name for file in self.shelf.checkpoints() if not file.problem],
             "vaes": lambda: [file.name for file in self.shelf.vaes() if not file.problem],
             "samplers": lambda: list(SAMPLERS),
             "schedules": lambda: list(SCHEDULES),
             "styles": self.styles.names,
+            "upscalers": lambda: [upscaler.name for upscaler in upscalers(self.settings)],
         }
         return lists[name]()
 
@@ -194,19 +202,30 @@ class Studio:
         """One job from journal row to saved files. Each picture is saved before the next is begun."""
         asked = parse_json(job.request)
         request = asked
-        for changed in self.extensions.call("change_request", request=request):
-            request = changed
-        request = self.styles.apply(request)
+        if isinstance(request, Request):
+            request = self._prepared(request)
         inputs = {name: self.library.assets.get(asset) for name, asset in request.picture_fields().items()}
         made: list[Picture] = []
         for picture in self.engine().run(request, inputs, control.report):
-            for image in self.extensions.call("change_image", image=picture.image, request=request):
-                picture = replace(picture, image=image)
+            if isinstance(request, Request):
+                picture = self._finished(picture, request)
             control.add_output(self.library.save(picture, asked, job.id, job.owner, shown=request).id)
             if isinstance(request, Zoom):
                 made.append(picture)
         if isinstance(request, Zoom):
             self._save_video(request, made, job, control)
+
+    def _prepared(self, request: AnyRequest) -> AnyRequest:
+        """The request as extensions and styles change it."""
+        for changed in self.extensions.call("change_request", request=request):
+            request = changed
+        return self.styles.apply(request)
+
+    def _finished(self, picture: Picture, request: AnyRequest) -> Picture:
+        """The picture as extensions change it. Upscales do not come here: their pictures did when they were painted."""
+        for image in self.extensions.call("change_image", image=picture.image, request=request):
+            picture = replace(picture, image=image)
+        return picture
 
     def _save_video(self, request: Zoom, keys: list[Picture], job: Job, control: JobControl) -> None:
         """Render the frames between the keys straight into the encoder."""
@@ -229,7 +248,7 @@ def usable(file: ModelFile) -> ModelFile:
     return file
 
 
-def refuse_large(request: Request, size: tuple[int, int]) -> None:
+def refuse_large(request: Asked, size: tuple[int, int]) -> None:
     """What a visitor through a share link may ask at once. Raises Refused with the limit.
 
     Args:
@@ -238,7 +257,7 @@ def refuse_large(request: Request, size: tuple[int, int]) -> None:
     width, height = size
     if width * height > GUEST_PIXELS:
         raise Refused(f"Width x height is {width}x{height}, but guests may ask for at most {GUEST_PIXELS / 1e6:.2f} megapixels.")
-    if request.steps > GUEST_STEPS:
+    if isinstance(request, Request) and request.steps > GUEST_STEPS:
         raise Refused(f"Sampling steps is {request.steps}, but guests may ask for at most {GUEST_STEPS}.")
     if request.pictures > GUEST_PICTURES:
         raise Refused(f"Batch count x batch size is {request.pictures}, but guests may ask for at most {GUEST_PICTURES} pictures at once.")

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
+from typing import cast
 
 from app.errors import BadRequest, DiskTrouble, UnknownName
 from app.request import AnyRequest, parse
@@ -77,7 +78,7 @@ class Styles:
         prompt, negative = request.prompt, request.negative_prompt
         for style in [self.get(name) for name in request.styles]:
             prompt, negative = merge(prompt, style.prompt), merge(negative, style.negative_prompt)
-        return parse({**request.model_dump(), "prompt": prompt, "negative_prompt": negative, "styles": ()})
+        return cast("AnyRequest", parse({**request.model_dump(), "prompt": prompt, "negative_prompt": negative, "styles": ()}))
 
     def add(self, name: str, prompt: str, negative_prompt: str = "") -> None:
         """For extensions: a style that lives as long as the process."""

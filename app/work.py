@@ -6,7 +6,7 @@ from typing import Literal
 
 from PIL import Image
 
-Phase = Literal["loading", "encoding", "sampling", "decoding", "frames", "saving"]
+Phase = Literal["loading", "encoding", "sampling", "decoding", "frames", "upscaling", "saving"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Progress:
     Attributes:
         phase: what is being done.
         picture, pictures: 1-based number of the picture (or zoom key) in the making, and how many the job has.
-        step, steps: steps done and steps in all, of this picture while sampling, of the video while `phase` is "frames".
+        step, steps: steps done and steps in all, of this picture while sampling, of the video while `phase` is "frames";
+            tiles while it is "upscaling".
         preview: makes a small RGB picture of the current state when called, from any thread; None when there is none.
     """
 

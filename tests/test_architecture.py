@@ -39,6 +39,7 @@ BORDERS = {
     "app/api/opening.py": "the application is built while the port already answers",
     "app/serve.py": "the tunnel is a foreign service",
     "app/engine/checkpoints/load.py": "a checkpoint of a stranger",
+    "app/engine/upscalers_load.py": "an upscaler of a stranger",
     "app/ui/build.py": "draws the tab of an extension",
     "app/ui/handler.py": "a bug behind a button becomes a toast",
     "app/library/read.py": "opens files of strangers, on which Pillow raises whatever it raises",

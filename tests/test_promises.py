@@ -39,6 +39,7 @@ SAMPLES: dict[str, Any] = {
     "mask_mode": "Inpaint not masked", "masked_content": "latent noise", "inpaint_area": "Only masked", "mask_padding": 40, "left": 8, "right": 0, "up": 16,
     "down": 24, "overlap": 5, "outpaint_fill": "mirror", "coherence": "Best", "storyboard": "2: a castle", "keys": 3, "ratio": 1.5, "seconds": 2.5, "fps": 8,
     "direction": "in then out", "video_format": "mp4",
+    "upscaler": "Lanczos", "scale": 2.5, "parameters": "a house\nSteps: 20, Sampler: Euler, Seed: 5",
 }  # fmt: skip
 """For each field of a request a value that is not its default."""
 

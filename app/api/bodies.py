@@ -13,7 +13,7 @@ from starlette.requests import Request
 from app import infotext
 from app.errors import BadPicture, BadRequest
 from app.library.read import read
-from app.request import PICTURE_ID, TASKS, AnyRequest, parse
+from app.request import PICTURE_ID, TASKS, AnyTask, parse
 from app.studio import Studio
 
 DATA_URL = re.compile(r"data:image/[a-z0-9.+-]{1,32};base64,", re.IGNORECASE)
@@ -49,7 +49,7 @@ def no_constant(name: str) -> float:
     raise ValueError(f"it holds {name}")
 
 
-def read_request(body: dict[str, Any], studio: Studio) -> AnyRequest:
+def read_request(body: dict[str, Any], studio: Studio) -> AnyTask:
     """The request that a body describes. Pictures in base64 are kept only after everything else was found good."""
     task = body.get("task")
     fields = TASKS[task].model_fields if isinstance(task, str) and task in TASKS else {}

@@ -4,17 +4,18 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from app.canvas.fit import rounded_up
+from app.canvas.fit import enlarged_size, rounded_up
 from app.canvas.layout import MAX_SIDE, outpaint_layout
 from app.canvas.mask import read_mask
 from app.errors import BadRequest
-from app.request import AnyRequest, Inpaint, Outpaint, Zoom
+from app.request import AnyTask, Inpaint, Outpaint, Upscale, Zoom
 from app.video import check_format
 from app.zoom_frames import key_prompts
 
 
-def check(request: AnyRequest, inputs: Mapping[str, Image.Image]) -> None:
-    """Raises BadRequest: mask of another size, empty mask, canvas too large, nothing to extend, a key that does not exist, no encoder.
+def check(request: AnyTask, inputs: Mapping[str, Image.Image]) -> None:
+    """Raises BadRequest: mask of another size, empty mask, canvas too large, nothing to extend, a key that does not exist, no encoder,
+    a picture that would become too large.
 
     Args:
         inputs: the decoded pictures under "image" and "mask".
@@ -27,6 +28,8 @@ def check(request: AnyRequest, inputs: Mapping[str, Image.Image]) -> None:
     elif isinstance(request, Zoom):
         key_prompts(request)
         check_format(request.video_format)
+    elif isinstance(request, Upscale):
+        check_enlarged(request, inputs["image"])
 
 
 def check_size(request: Inpaint, image: Image.Image) -> None:
@@ -35,3 +38,11 @@ def check_size(request: Inpaint, image: Image.Image) -> None:
     if whole and ((request.width is None and rounded_up(image.width) > MAX_SIDE) or (request.height is None and rounded_up(image.height) > MAX_SIDE)):
         hint = "Give a width and a height, or choose the inpaint area 'Only masked'."
         raise BadRequest(f"The image is {image.width}x{image.height}, but at most {MAX_SIDE}x{MAX_SIDE} can be painted at once.", hint)
+
+
+def check_enlarged(request: Upscale, image: Image.Image) -> None:
+    """Raises BadRequest when the larger picture would be larger than any other that is made here."""
+    width, height = enlarged_size(image.size, request.scale)
+    if width > MAX_SIDE or height > MAX_SIDE:
+        made = f"{width}x{height} of {image.width}x{image.height}"
+        raise BadRequest(f"Scale (scale) is {request.scale:g}, which makes {made}, but at most {MAX_SIDE}x{MAX_SIDE} is allowed.")

@@ -49,6 +49,11 @@ def resized(pixels: Pixels, width: int, height: int) -> Pixels:
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def enlarged_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(width, height) of a picture made `scale` times as wide and as high."""
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def fit(pixels: Pixels, width: int, height: int, mode: ResizeMode) -> Pixels:
     """`pixels` at width x height, as A1111's resize modes do it. Nothing is resampled when the size is right already.
 

@@ -5,12 +5,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
-from app.request import AnyRequest, allowed
+from app.request import AnyTask, allowed
 
 Values = dict[str, Any]
 
 
-def add_to(parser: argparse.ArgumentParser, kind: type[AnyRequest]) -> None:
+def add_to(parser: argparse.ArgumentParser, kind: type[AnyTask]) -> None:
     """Add a flag for each field of a task."""
     add = parser.add_argument_group("picture").add_argument
     for name, field in kind.model_fields.items():
@@ -27,7 +27,7 @@ def add_to(parser: argparse.ArgumentParser, kind: type[AnyRequest]) -> None:
         )
 
 
-def _help(kind: type[AnyRequest], name: str, is_file: bool, many: bool) -> str:
+def _help(kind: type[AnyTask], name: str, is_file: bool, many: bool) -> str:
     field = kind.model_fields[name]
     text = f"{field.title}. {field.description}".rstrip(". ") if field.description else str(field.title)
     if is_file:
@@ -41,12 +41,12 @@ def _help(kind: type[AnyRequest], name: str, is_file: bool, many: bool) -> str:
     return text if field.default in (None, "", ()) else f"{text} ({field.default})"
 
 
-def values_of(kind: type[AnyRequest], given: Mapping[str, Any]) -> Values:
+def values_of(kind: type[AnyTask], given: Mapping[str, Any]) -> Values:
     """The given request fields, numbers as numbers; what is not a number where one belongs is left for `parse` to refuse."""
     return {name: _number(kind, name, value) for name, value in given.items() if name in kind.model_fields}
 
 
-def _number(kind: type[AnyRequest], name: str, value: Any) -> Any:
+def _number(kind: type[AnyTask], name: str, value: Any) -> Any:
     annotation = kind.model_fields[name].annotation
     kinds = {annotation, *(part for outer in get_args(annotation) for part in (outer, *get_args(outer)))}
     if isinstance(value, str) and kinds & {int, float}:

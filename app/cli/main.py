@@ -23,6 +23,7 @@ MAKES = {
     "inpaint": "paint a part of a picture anew",
     "outpaint": "extend a picture to the left, right, top and bottom",
     "zoom": "an infinite zoom, as a video",
+    "upscale": "a picture made larger",
 }
 SHOWS = {"info": "the request that a picture holds", "models": "checkpoints and other model files, with family and hash"}
 USAGE = "usage: python -m app COMMAND [flags]"

@@ -23,8 +23,8 @@ from app.decode import MAX_BYTES
 from app.errors import BadPicture, BadRequest, WorkFailed
 from app.jobs import View
 from app.jobs.worker import GENERIC
-from app.library import Saved
-from app.request import TASKS, AnyRequest, parse
+from app.library import Saved, read
+from app.request import MAX_PARAMETERS, TASKS, AnyTask, Upscale, parse
 from app.settings import Settings
 from app.studio import EngineMaker, Owner, Studio, make_engine
 
@@ -42,7 +42,7 @@ class Order:
         keys: folder for the key pictures of a zoom, or None.
     """
 
-    request: AnyRequest
+    request: AnyTask
     files: dict[str, Path]
     settings: Settings
     output: Path | None
@@ -142,8 +142,10 @@ def workspace(beside: Path | None) -> Path:
 
 def run(studio: Studio, order: Order) -> int:
     """Submit, wait, put the files into their places, say what came of it."""
-    pictures = {name: take(studio, name, path) for name, path in order.files.items()}
-    job = studio.submit(order.request.model_copy(update=pictures), Owner("command line"))
+    given = {name: take(studio, name, path) for name, path in order.files.items()}
+    if isinstance(order.request, Upscale) and not order.request.parameters:
+        given["parameters"] = read.read(order.files["image"])[1][:MAX_PARAMETERS]
+    job = studio.submit(order.request.model_copy(update=given), Owner("command line"))
     studio.start()
     view = wait(studio, job.id)
     files, record = publish(studio, view, order)

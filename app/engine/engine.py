@@ -7,15 +7,17 @@ from PIL.Image import Image
 
 from app.engine.brush import Brush
 from app.engine.checkpoints.cache import ModelCache
+from app.engine.checkpoints.describe import BYTES
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
 from app.engine.device import CPU, attention_name, free_bytes, is_out_of_memory, make_plan
 from app.engine.families import FAMILIES
 from app.engine.families.sd1 import Sd1Model
 from app.engine.tasks import TASKS
+from app.engine.upscalers_run import Enlarger, Upscalers
 from app.errors import BadCheckpoint, OutOfMemory
 from app.extensions import Extensions
-from app.request import AnyRequest
+from app.request import AnyTask, Upscale
 from app.settings import Settings
 from app.work import Picture, Progress, Report
 
@@ -26,6 +28,7 @@ class Engine:
     def __init__(self, settings: Settings, shelf: Shelf, extensions: Extensions) -> None:
         self.settings, self.shelf, self.extensions = settings, shelf, extensions
         self.plan = make_plan(settings)
+        self.upscalers = Upscalers(settings, self.plan.device)
         self._models = ModelCache(int(psutil.virtual_memory().available * 0.5))
         known = set(FAMILIES)
         for _ in extensions.call("register_families", families=FAMILIES):
@@ -41,7 +44,7 @@ class Engine:
         """The attention that is used: "PyTorch SDPA" or "xformers"."""
         return attention_name(self.plan)
 
-    def run(self, request: AnyRequest, inputs: Mapping[str, Image], report: Report) -> Iterator[Picture]:
+    def run(self, request: AnyTask, inputs: Mapping[str, Image], report: Report) -> Iterator[Picture]:
         """The pictures of a concrete request, each as soon as it is finished; the next is begun when it is asked for.
 
         Args:
@@ -52,6 +55,9 @@ class Engine:
             StudioError: one sentence for a person.
         """
         report(Progress("loading", 1, request.pictures))
+        if isinstance(request, Upscale):
+            yield from TASKS[request.task](request, inputs, Enlarger(self.upscalers, report))
+            return
         model = self.acquire(request.checkpoint, request.vae)
         model.placement.reset()
         yield from TASKS[request.task](request, inputs, Brush(request, model, self.shelf, self.extensions, report))
@@ -75,5 +81,5 @@ class Engine:
         raise OutOfMemory(f"There is not enough memory to load '{file.name}' ({self._expected(file) / 1e9:.1f} GB; {free:.1f} GB are free).")
 
     def _expected(self, file: ModelFile) -> int:
-        """About how much memory a checkpoint will take; float16 files double in float32."""
-        return file.size * (2 if self.plan.dtype.itemsize == 4 else 1)
+        """About how much memory a checkpoint will take; float16 files double in float32, fp8 files twice more."""
+        return file.size * self.plan.dtype.itemsize // BYTES.get(file.precision, 2)

@@ -20,7 +20,7 @@ from app.library import save
 from app.library.assets import Assets
 from app.library.index import Index, Saved
 from app.library.scan import scan
-from app.request import AnyRequest
+from app.request import AnyRequest, AnyTask
 from app.work import Picture
 
 VIDEO_HINT = "The keys are saved; free some space and run the job again."
@@ -71,7 +71,7 @@ class Library:
 
     # ---- saving
 
-    def save(self, picture: Picture, request: AnyRequest, job_id: str, owner: str, shown: AnyRequest | None = None) -> Saved:
+    def save(self, picture: Picture, request: AnyTask, job_id: str, owner: str, shown: AnyTask | None = None) -> Saved:
         """Save a picture as PNG that holds its request. On return it is on the disk, whole.
 
         Args:
@@ -125,7 +125,7 @@ class Library:
                 raise
             raise save.trouble(error, VIDEO_HINT) from None
 
-    def _draft(self, request: AnyRequest, job_id: str, owner: str, kind: str, size: tuple[int, int], text: str) -> Saved:
+    def _draft(self, request: AnyTask, job_id: str, owner: str, kind: str, size: tuple[int, int], text: str) -> Saved:
         return Saved(uuid.uuid4().hex, self.root, job_id, owner, request.task, kind, *size, time.time(), request.model_dump_json(), text)  # type: ignore[arg-type]
 
     def _keep(self, unsaved: Unsaved) -> Saved:

@@ -80,14 +80,18 @@ def connect(panel: Panel, studio: Studio, page: gr.Blocks) -> None:
         trigger_mode="multiple",
     )
     tools["stop"].click(None, js=f"() => {{ window.darkroom.stop('{task}'); }}", **QUIET)
-    tools["dice"].click(None, js="() => '-1'", outputs=parts["seed"], **QUIET)
-    tools["recycle"].click(None, js=f"(seed) => window.darkroom.lastSeed('{task}', seed)", inputs=parts["seed"], outputs=parts["seed"], **QUIET)
+    if "seed" in parts:
+        tools["dice"].click(None, js="() => '-1'", outputs=parts["seed"], **QUIET)
+        tools["recycle"].click(None, js=f"(seed) => window.darkroom.lastSeed('{task}', seed)", inputs=parts["seed"], outputs=parts["seed"], **QUIET)
     if "swap" in tools:
         size = [parts["width"], parts["height"]]
         tools["swap"].click(None, js="(width, height) => [height, width]", inputs=size, outputs=size, **QUIET)
     if "examples" in panel.extras:
         panel.extras["examples"].pick(None, js=f"() => window.darkroom.picked['{task}']", outputs=parts["prompt"], **QUIET)
-    panel.extras["drop"].parameters(reader(task, studio, parts), outputs=components, **QUIET)
+    if "parameters" in parts:
+        parts["image"].told(None, js=f"() => window.darkroom.told['{task}']", outputs=parts["parameters"], **QUIET)
+    if "drop" in panel.extras:
+        panel.extras["drop"].parameters(reader(task, studio, parts), outputs=components, **QUIET)
     if panel.tab.kind in fields.STARTS_AT_NATIVE_SIZE:
         size = [parts["checkpoint"], parts["width"], parts["height"]]
         parts["checkpoint"].input(resizer(studio), inputs=size, outputs=size[1:], **QUIET)
@@ -118,7 +122,7 @@ def connect_sending(panels: list[Panel], galleries: list[gr.HTML], bar: gr.Tabs,
 
 def connect_refresh(panels: list[Panel], studio: Studio, page: gr.Blocks) -> None:
     """⟳ looks through the model folders again and updates the pickers of all tabs; a page that opens shows what is known by then."""
-    lists = {panel.parts[name]: fields.list_of(panel.tab.kind, name) for panel in panels for name in fields.PICKERS}
+    lists = {panel.parts[name]: fields.list_of(panel.tab.kind, name) for panel in panels for name in fields.PICKERS if name in panel.parts}
 
     def known() -> list[Any]:
         return [gr.Dropdown(choices=fields.offered(choices, studio)) for choices in lists.values()]

@@ -6,11 +6,11 @@ import gradio as gr
 from gradio.components import Component
 
 from app.errors import StudioError
-from app.request import Inpaint, Request, Txt2Img, Zoom
+from app.request import Asked, Inpaint, Request, Txt2Img, Zoom
 from app.studio import Studio
 from app.ui.parts import mask_editor, picture_input
 
-PICKERS = ("checkpoint", "vae", "sampler", "schedule", "styles")
+PICKERS = ("checkpoint", "vae", "sampler", "schedule", "styles", "upscaler")
 STARTS_AT_NATIVE_SIZE: tuple[type[Request], ...] = (Txt2Img, Zoom)
 
 
@@ -21,7 +21,7 @@ def drawn(task: str) -> set[str]:
     return next(tab.drawn() for tab in TABS if tab.task == task)
 
 
-def draw(kind: type[Request], name: str, studio: Studio) -> Component:
+def draw(kind: type[Asked], name: str, studio: Studio) -> Component:
     """The component for one field. Its elem_id is `<task>_<field>`."""
     field = kind.model_fields[name]
     extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
@@ -48,7 +48,7 @@ def draw(kind: type[Request], name: str, studio: Studio) -> Component:
     return draw_choices(choices, value=field.default, **look)
 
 
-def bounds(kind: type[Request], name: str) -> dict[str, Any]:
+def bounds(kind: type[Asked], name: str) -> dict[str, Any]:
     """Lower and upper bound of a number field, as sliders call them; empty when it has none."""
     schema = kind.model_json_schema()["properties"][name]
     schema = next((option for option in schema.get("anyOf", []) if "minimum" in option), schema)
@@ -63,7 +63,7 @@ def picker(choices: str, default: Any, studio: Studio, look: dict[str, Any]) -> 
     return gr.Dropdown(names, value=value, multiselect=many, allow_custom_value=True, **look)
 
 
-def list_of(kind: type[Request], name: str) -> str:
+def list_of(kind: type[Asked], name: str) -> str:
     """Name of the list that a picker shows ("samplers", "checkpoints", ...); empty for other fields."""
     extra = kind.model_fields[name].json_schema_extra
     return str(extra["choices"]) if isinstance(extra, dict) else ""
@@ -75,7 +75,7 @@ def offered(choices: str, studio: Studio) -> list[tuple[str, str]]:
     return [("From the checkpoint", ""), *names] if choices == "vaes" else names
 
 
-def size_field(kind: type[Request], studio: Studio, step: float, limits: dict[str, Any], look: dict[str, Any]) -> Component:
+def size_field(kind: type[Asked], studio: Studio, step: float, limits: dict[str, Any], look: dict[str, Any]) -> Component:
     """Width or height: the checkpoint's native size where pictures begin from nothing, else empty, which means as the image."""
     fresh = kind in STARTS_AT_NATIVE_SIZE
     value, words = (native_size(studio, ""), "native size") if fresh else (None, "as the image")

@@ -9,10 +9,11 @@ from typing import Any
 
 import gradio as gr
 
+from app import infotext
 from app.api.owner import owner_of, sight
 from app.errors import StudioError
 from app.library.read import one_picture
-from app.request import TASKS, Request, Txt2Img, parse
+from app.request import MAX_PARAMETERS, TASKS, Request, Txt2Img, parse
 from app.studio import Owner, Studio
 from app.ui import fields
 
@@ -73,6 +74,7 @@ def sent(task: str, studio: Studio, owner: Owner, picture_id: str) -> dict[str, 
     values = fitting(task, single or json.loads(saved.request or "{}"))
     if "image" in TASKS[task].model_fields and saved.kind == "image":
         values |= picture_value(task, studio.take_picture(saved.path.read_bytes()))
+        values |= {"parameters": saved.infotext[:MAX_PARAMETERS]} if task == "upscale" else {}
     return values
 
 
@@ -100,9 +102,12 @@ def checked(request: Mapping[str, Any]) -> dict[str, Any]:
 def fitting(task: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Those fields of a request that the tab of `task` takes over, as values of its components.
 
-    From the same task all but pictures; from another one what all tasks share. Sizes go where pictures begin from nothing.
+    From the same task all but pictures; from another one what all tasks share; from an enlarged picture what
+    made the small one. Sizes go where pictures begin from nothing.
     """
     kind = TASKS[task]
+    if request.get("task") == "upscale" != task:
+        request = infotext.to_request(str(request.get("parameters", "")), task)
     same = request.get("task") == task
     names = set(kind.model_fields if same else Request.model_fields) - {*PICTURES, "task"}
     names -= set() if same else LOCAL

@@ -39,7 +39,8 @@ darkroom.JobView = class {
     say("stage", this.empty, this.live, this.large);
     say("strip");
     say("status", el("div", {class: "dr-line"}, this.text, this.again), el("div", {class: "dr-track"}, this.fill));
-    say("actions", darkroom.sendButtons(this.host.trigger, () => this.output(), this.task === "txt2img" ? "txt2img" : null), this.download);
+    say("actions", darkroom.sendButtons(this.host.trigger, () => this.output(), this.task === "txt2img" ? "txt2img" : null),
+      darkroom.upscaleButton(this.host.trigger, () => this.output()), this.download);
     say("more", el("details", {}, el("summary", {}, "Parameters"), this.parameters));
     say("queue");
     this.strip.addEventListener("keydown", (event) => {
@@ -200,6 +201,7 @@ darkroom.JobView = class {
       case "encoding": return which + "reading the prompt …";
       case "sampling": return `${which}step ${job.step} of ${job.steps}${left}`;
       case "decoding": return which + "developing …";
+      case "upscaling": return job.steps > 1 ? `Enlarging · part ${job.step} of ${job.steps}${left}` : "Enlarging …";
       case "frames": return `Frame ${job.step} of ${job.steps}${left}`;
       case "saving": return which + "saving …";
       default: return "Loading the model …";
@@ -209,7 +211,7 @@ darkroom.JobView = class {
   fraction(job) {
     if (!job || job.state === "queued") return 0;
     if (job.state !== "running") return 1;
-    if (job.phase === "frames") return job.steps ? job.step / job.steps : 0;
+    if (job.phase === "frames" || job.phase === "upscaling") return job.steps ? job.step / job.steps : 0;
     const inside = job.phase === "decoding" || job.phase === "saving" ? 1 : job.steps ? job.step / job.steps : 0;
     return job.pictures ? Math.min(1, (Math.max(0, job.picture - 1) + inside) / job.pictures) : 0;
   }
@@ -269,7 +271,7 @@ darkroom.JobView = class {
     this.queue.replaceChildren(el("span", {class: "dr-hint"}, "Other jobs of this tab"), ...others.map((job) => el("div", {class: "dr-job " + job.state},
       el("button", {type: "button", class: "dr-show", title: "Show this job", onclick: () => { this.pinned = job.id; this.render(); this.follow(); }},
         job.outputs.length ? el("img", {src: darkroom.url(job.outputs[0].thumb), alt: "", loading: "lazy"}) : null,
-        el("span", {}, this.sentence(job)), el("em", {}, job.request.prompt || "no prompt")),
+        el("span", {}, this.sentence(job)), el("em", {}, job.request.prompt || job.request.parameters?.split("\n")[0] || "no prompt")),
       el("button", {type: "button", class: "dr-x", "aria-label": this.isLive(job) ? "Stop this job" : "Take it off the list",
         onclick: () => (this.isLive(job) ? this.stop(job.id) : this.forget(job.id))}, "✕"))));
   }

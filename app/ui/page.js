@@ -1,9 +1,9 @@
 "use strict";
 /* What all parts of the page share: addresses, requests, remembered fields, keyboard, drops. */
 window.darkroom = window.darkroom || (() => {
-  const views = {}, editors = {}, pictures = {}, counters = {}, drops = {}, picked = {}, values = {}, restored = {};
-  const TASKS = ["txt2img", "img2img", "inpaint", "outpaint", "zoom"];
-  const TITLES = {txt2img: "txt2img", img2img: "img2img", inpaint: "Inpaint", outpaint: "Outpaint", zoom: "Infinite zoom"};
+  const views = {}, editors = {}, pictures = {}, counters = {}, drops = {}, picked = {}, told = {}, values = {}, restored = {};
+  const TASKS = ["txt2img", "img2img", "inpaint", "outpaint", "zoom", "upscale"];
+  const TITLES = {txt2img: "txt2img", img2img: "img2img", inpaint: "Inpaint", outpaint: "Outpaint", zoom: "Infinite zoom", upscale: "Upscale"};
 
   /* ---- small tools */
   function el(tag, attributes = {}, ...children) {
@@ -186,7 +186,7 @@ window.darkroom = window.darkroom || (() => {
   }
 
   return {
-    TASKS, TITLES, views, editors, pictures, picked, values, el, url, parse, ask, hand_in, say, store, duration, files, visibleTask,
+    TASKS, TITLES, views, editors, pictures, picked, told, values, el, url, parse, ask, hand_in, say, store, duration, files, visibleTask,
     remember, restore, beforeSubmit, tokenCounter, examples, parameterDrop,
     stop: (task) => views[task]?.stop(),
     lastSeed: (task, current) => views[task]?.seed() ?? current,

@@ -42,8 +42,8 @@ def job_view(task: str) -> gr.HTML:
 
 
 def picture_input(task: str, label: str, elem_id: str, optional: bool) -> gr.HTML:
-    """A picture handed in by drop, paste or file. Value: its id, or "" while there is none."""
-    return part("pictureInput", task, elem_id, label=label, optional=optional)
+    """A picture handed in by drop, paste or file. Value: its id, or "" while there is none. Triggers `told` when its parameters are read."""
+    return part("pictureInput", task, elem_id, ("told",), label=label, optional=optional)
 
 
 def mask_editor(task: str, label: str, elem_id: str) -> gr.HTML:

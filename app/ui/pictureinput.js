@@ -1,6 +1,6 @@
 "use strict";
 /* A picture handed in by drop, paste or file. It goes to /v1/pictures at once; the value is its id. */
-darkroom.pictureInput = ({element, props, watch}) => {
+darkroom.pictureInput = ({element, props, watch, trigger}) => {
   const {el, url} = darkroom, task = props.task;
   const input = el("input", {type: "file", accept: "image/png,image/jpeg,image/webp", class: "dr-file", tabindex: "-1"});
   const face = el("img", {alt: "the picture to start from", hidden: true});
@@ -25,7 +25,12 @@ darkroom.pictureInput = ({element, props, watch}) => {
   async function read(file) {
     zone.classList.add("busy");
     hint.textContent = "Reading …";
-    try { show((await darkroom.hand_in(file)).id); }
+    try {
+      const found = await darkroom.hand_in(file);
+      show(found.id);
+      darkroom.told[task] = found.infotext || "";
+      trigger("told");
+    }
     catch (error) { show(shown); darkroom.say(error.message); }
     zone.classList.remove("busy");
   }

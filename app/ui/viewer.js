@@ -11,6 +11,7 @@ darkroom.describe = (request, output) => {
   const pairs = [["Steps", request.steps], ["Sampler", request.sampler], ["Schedule type", request.schedule], ["CFG scale", request.cfg_scale],
     ["Seed", output?.seed ?? request.seed], ["Size", output ? `${output.width}x${output.height}` : null], ["Denoising strength", request.denoising_strength], ["Model", request.checkpoint]];
   const negative = request.negative_prompt ? `\nNegative prompt: ${request.negative_prompt}` : "";
+  if (request.task === "upscale") return request.parameters;
   return `${request.prompt}${negative}\n` + pairs.filter(([, value]) => value != null && value !== "").map(([name, value]) => `${name}: ${value}`).join(", ");
 };
 
@@ -33,6 +34,27 @@ darkroom.sendButtons = (trigger, current, skip) => {
       const output = current();
       if (output) { darkroom.viewer.close(); trigger("send_" + task, {id: output.id}); }
     }}, TITLES[task])));
+};
+
+/* One click: a job that makes the picture four times as large begins, and its tab is shown. */
+darkroom.upscaleButton = (trigger, current) => {
+  const button = darkroom.el("button", {type: "button", class: "dr-small dr-upscale", title: "Make it four times as wide and as high", onclick: async () => {
+    const output = current();
+    if (!output || output.kind === "video") { darkroom.say("Pick a picture to enlarge; videos stay as they are.", "note"); return; }
+    button.disabled = true;
+    try {
+      const {ask, url, hand_in} = darkroom;
+      const {id} = await hand_in(await (await fetch(url(output.url))).blob());
+      const {infotext} = await ask("GET", `/v1/outputs/${output.id}/request`);
+      const order = JSON.stringify({task: "upscale", image: id, scale: 4, parameters: infotext.slice(0, 32768)});
+      const job = await ask("POST", "/v1/jobs", new Blob([order], {type: "application/json"}));
+      darkroom.views.upscale?.attach(job.id);
+      darkroom.viewer.close();
+      trigger("send_upscale", {id: output.id});
+    } catch (error) { darkroom.say(error.message); }
+    button.disabled = false;
+  }}, "Upscale x4");
+  return button;
 };
 
 darkroom.viewer = (() => {
@@ -73,6 +95,7 @@ darkroom.viewer = (() => {
         text,
         el("div", {class: "dr-send"}, copy,
           el("a", {class: "dr-small", href: url(output.url), download: output.url.split("/").pop()}, "Download"),
+          options.trigger ? darkroom.upscaleButton(options.trigger, current) : null,
           options.onDelete ? el("button", {type: "button", class: "dr-small dr-danger", onclick: () => options.onDelete(output)}, "Delete") : null),
         options.trigger ? darkroom.sendButtons(options.trigger, current, null) : null));
     dialog.querySelector(".dr-close").focus();

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 pytestmark = pytest.mark.browser
-TASKS = ("txt2img", "img2img", "inpaint", "outpaint", "zoom")
+TASKS = ("txt2img", "img2img", "inpaint", "outpaint", "zoom", "upscale")
 
 
 def expect(locator):

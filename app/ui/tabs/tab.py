@@ -1,4 +1,4 @@
-"""What the five tabs have in common: a form on the left, the bar and the results on the right."""
+"""What the tabs have in common: a form on the left, the bar and the results on the right."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from app.errors import StudioError
-from app.request import MAX_PROMPT_BYTES, Request
+from app.request import MAX_PROMPT_BYTES, Asked
 from app.studio import Studio
 from app.ui import fields, parts
 
@@ -29,14 +29,14 @@ MORE = Group("More", (("styles",), ("vae",), ("clip_skip", "rng")), open=False)
 
 @dataclass(frozen=True)
 class TaskTab:
-    """One of the five tabs: a request class, and how its fields are grouped.
+    """One of the tabs: a request class, and how its fields are grouped.
 
     Attributes:
         above: names of fields above the groups, below the prompts.
         examples: prompts that are offered under the prompt.
     """
 
-    kind: type[Request]
+    kind: type[Asked]
     title: str
     groups: tuple[Group, ...]
     above: tuple[str, ...] = ()
@@ -47,9 +47,14 @@ class TaskTab:
         name: str = self.kind.model_fields["task"].default
         return name
 
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts that the request has: both, or none."""
+        return tuple(name for name in PROMPTS if name in self.kind.model_fields)
+
     def drawn(self) -> set[str]:
         """Names of the fields that the tab shows. The mask is painted in the component of the image."""
-        names = {*PROMPTS, *self.above, *(name for group in self.groups for row in group.rows for name in row)}
+        names = {*self.prompts, *self.above, *(name for group in self.groups for row in group.rows for name in row)}
         return names | ({"mask"} if "image" in names else set()) & set(self.kind.model_fields)
 
 
@@ -66,7 +71,8 @@ class Panel:
         """Draw the tab inside an open `gr.Tab`."""
         with gr.Row(elem_classes="dr-columns"):
             with gr.Column(scale=5, min_width=320, elem_classes="dr-form"):
-                self._draw_prompts(studio)
+                if self.tab.prompts:
+                    self._draw_prompts(studio)
                 for name in self.tab.above:
                     self._draw_field(name, studio)
                 for group in self.tab.groups:
@@ -86,7 +92,7 @@ class Panel:
             except (StudioError, KeyError, TypeError):
                 return []
 
-        for name in PROMPTS:
+        for name in self.tab.prompts:
             self._draw_field(name, studio)
             parts.token_counter(task, name, count)
         if self.tab.examples:
@@ -98,7 +104,7 @@ class Panel:
         with gr.Row(elem_classes="dr-row"):
             for name in row:
                 self._draw_field(name, studio)
-            if "checkpoint" in row:
+            if "checkpoint" in row or "upscaler" in row:
                 self._draw_tool("refresh", "⟳", f"{task}_refresh")
             if "height" in row:
                 self._draw_tool("swap", "⇅", f"{task}_swap")

@@ -1,0 +1,59 @@
+"""The upscalers that can be picked: what resamples, then the files in models/upscalers and models/embedded/upscalers.
+
+Imports nothing heavy; `upscalers_load` reads the files, `upscalers_run` enlarges with them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.errors import BadCheckpoint, UnknownName
+from app.settings import Settings
+
+RESAMPLING = ("None", "Lanczos", "Nearest")
+"""Always there; "None" leaves everything to the resampling to the exact size, which is Lanczos'."""
+SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+@dataclass(frozen=True)
+class Upscaler:
+    """One entry of the list. `path` is None for what resamples without a network."""
+
+    name: str
+    path: Path | None = None
+
+    def stamp(self) -> tuple[str, int, int]:
+        """What tells this state of its file from any other. Raises BadCheckpoint when it is gone."""
+        if self.path is None:
+            return self.name, 0, 0
+        try:
+            stat = self.path.stat()
+        except OSError:
+            raise BadCheckpoint(f"'{self.path.name}' is not there any more.") from None
+        return str(self.path), stat.st_size, stat.st_mtime_ns
+
+
+def folders(settings: Settings) -> tuple[Path, ...]:
+    """Where upscalers lie, the user's first."""
+    models = settings.root / "models"
+    return models / "upscalers", models / "embedded" / "upscalers"
+
+
+def upscalers(settings: Settings) -> list[Upscaler]:
+    """All that can be picked, by the names of the files without their suffixes. Of two files of one name the first folder's counts,
+    and the .safetensors file."""
+    found: dict[str, Upscaler] = {name.lower(): Upscaler(name) for name in RESAMPLING}
+    for folder in folders(settings):
+        for suffix in SUFFIXES:
+            for path in sorted(path for path in folder.glob("*") if path.suffix.lower() == suffix and not path.name.startswith(".")):
+                found.setdefault(path.stem.lower(), Upscaler(path.stem, path))
+    return list(found.values())
+
+
+def find_upscaler(settings: Settings, name: str) -> Upscaler:
+    """The upscaler of that name, in any case, with or without suffix. Raises UnknownName with the nearest names."""
+    known = upscalers(settings)
+    wanted = name.strip().lower()
+    for upscaler in known:
+        if wanted in (upscaler.name.lower(), upscaler.path.name.lower() if upscaler.path else ""):
+            return upscaler
+    raise UnknownName("upscaler", name, [upscaler.name for upscaler in known])

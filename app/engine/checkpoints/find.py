@@ -108,10 +108,10 @@ class Shelf:
         for kind, listed in zip(KINDS, (settings.checkpoint_dirs, settings.vae_dirs, settings.lora_dirs, settings.embedding_dirs), strict=True):
             for folder in listed:
                 folders.setdefault(_resolved(folder), kind)
-        visited = {embedded}
+        visited = {embedded, _resolved(settings.root / "models" / "upscalers")}  # upscalers are on a list of their own, see `app.engine.upscalers`
         inner_first = sorted(folders, key=lambda folder: -len(folder.parts))
         own = [file for folder in inner_first if folder not in visited for file in self._below(folder, folders[folder], visited)]
-        taken, seen = {(file.kind, file.name.lower()) for file in own}, set[Path]()
+        taken, seen = {(file.kind, file.name.lower()) for file in own}, {embedded / "upscalers"}
         tops = (*((embedded / f"{kind}s", kind) for kind in KINDS[1:]), (embedded, "checkpoint"))
         ours = [file for top, kind in tops for file in self._below(top, kind, seen) if (file.kind, file.name.lower()) not in taken]
         return sorted(own, key=_alphabetical) + sorted(ours, key=_alphabetical)

@@ -183,3 +183,12 @@ def test_a_file_finds_its_base_when_that_arrives_and_its_preview(family, tmp_pat
     (tmp_path / "models" / "mine.preview.png").touch()
     shelf.refresh()
     assert shelf.checkpoint("mine").problem == "" and shelf.checkpoint("mine").preview == tmp_path / "models" / "mine.preview.png"
+
+
+def test_upscalers_are_no_checkpoints(made, tmp_path):
+    settings = settings_at(tmp_path)
+    for folder in ("upscalers", "embedded/upscalers"):
+        (tmp_path / "models" / folder).mkdir(parents=True)
+        (tmp_path / "models" / folder / "x4.pt").write_bytes(b"PK\x03\x04")
+        shutil.copy(made / "one.safetensors", tmp_path / "models" / folder / "x2.safetensors")
+    assert Shelf(settings).checkpoints() == []

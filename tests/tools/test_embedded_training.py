@@ -11,8 +11,8 @@ pytest.importorskip("diffusers")
 from tools.embedded import crew  # noqa: E402
 from tools.embedded.models import make_unet, make_vae  # noqa: E402
 from tools.embedded.training import Average, Run, Schedule, Slice, run_training, step_generator  # noqa: E402
-from tools.embedded.unet import CachedData, UnetSettings, UnetTrainer, cumulative_alphas, sample, start_calmly  # noqa: E402
-from tools.embedded.vae import VaeSettings, VaeTrainer, encode, fold_whitening, reconstruct  # noqa: E402
+from tools.embedded.unet import Bucket, CachedData, UnetSettings, UnetTrainer, cumulative_alphas, sample, start_calmly  # noqa: E402
+from tools.embedded.vae import Album, VaeSettings, VaeTrainer, encode, fold_whitening, reconstruct  # noqa: E402
 
 
 def tiny_pictures() -> np.ndarray:
@@ -22,7 +22,7 @@ def tiny_pictures() -> np.ndarray:
 
 def tiny_vae_trainer() -> VaeTrainer:
     torch.manual_seed(0)
-    return VaeTrainer(make_vae((8, 8, 8, 8), 2), tiny_pictures(), VaeSettings(batch=2, crop=16))
+    return VaeTrainer(make_vae((8, 8, 8, 8), 2), Album([tiny_pictures()]), VaeSettings(batch=2, crop=16))
 
 
 def tiny_unet_trainer() -> UnetTrainer:
@@ -31,7 +31,7 @@ def tiny_unet_trainer() -> UnetTrainer:
     start_calmly(unet)
     rng = np.random.default_rng(0)
     texts, nothing = (rng.standard_normal(shape).astype(np.float16) for shape in ((5, 2, 77, 16), (3, 77, 16)))
-    return UnetTrainer(unet, CachedData(torch.randn(5, 4, 8, 8), texts, nothing), UnetSettings(batch=2))
+    return UnetTrainer(unet, CachedData([Bucket(torch.randn(5, 4, 8, 8), texts)], nothing), UnetSettings(batch=2))
 
 
 @pytest.mark.parametrize("make", [tiny_vae_trainer, tiny_unet_trainer])

@@ -8,7 +8,7 @@ import threading
 import time
 from pathlib import Path
 
-from tools.embedded import allocator
+from tools.embedded import allocator, deriving, enlarging, measuring
 
 DEFAULT_TARGET = Path("models/embedded/darkroom-base")
 
@@ -22,32 +22,30 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--steps", type=int, default=0, help="length of the whole training; 0: the stage's own")
     common.add_argument("--batch", type=int, default=0, help="samples per step; 0: the stage's own")
     common.add_argument("--pooling", type=int, default=1, help="unet: train on latents averaged over so many squared")
-    common.add_argument("--workers", type=int, default=1, help="unet: processes of one thread each")
+    common.add_argument("--workers", type=int, default=1, help="vae, unet and what is derived: processes of one thread each")
     common.add_argument("--stop-after", type=int, help="end after this many steps, to go on later")
     parser = argparse.ArgumentParser(prog="python -m tools.embedded", description="Make an embedded checkpoint, stage by stage.")
     stages = parser.add_subparsers(dest="stage", required=True)
     render = stages.add_parser("render", parents=[common], help="draw the training pictures")
     render.add_argument("--count", type=int, default=14_000)
+    render.add_argument("--collection", default="all", help="all, square, wide, tall, watercolour, neon, pixel or ink")
     for name, text in TRAINED.items():
         stages.add_parser(name, parents=[common], help=text)
     adopted = stages.add_parser("adopt", parents=[common], help="go on from a finished checkpoint folder")
     adopted.add_argument("--target", type=Path, default=DEFAULT_TARGET)
     export = stages.add_parser("export", parents=[common], help="write the checkpoint folder")
     export.add_argument("--target", type=Path, default=DEFAULT_TARGET)
-    for name, text in (("sheet", "draw prompts with a checkpoint folder"), ("judge", "train the judge and let it judge a checkpoint folder")):
-        command = stages.add_parser(name, parents=[common], help=text)
-        command.add_argument("--target", type=Path, default=DEFAULT_TARGET)
-        command.add_argument("--guidance", type=float, default=5.0)
-        command.add_argument("--sampling-steps", type=int, default=20)
-        command.add_argument("--count", type=int, default=64, help="pictures to judge")
-        command.add_argument("--output", type=Path, default=Path("outputs/embedded/sheet.png"))
+    deriving.add_commands(stages, common)
+    measuring.add_commands(stages, common)
+    enlarging.add_commands(stages, common)
     return parser
 
 
 TRAINED = {
     "tokenizer": "learn the tokenizer",
-    "text": "train the text encoder and cache its states",
-    "vae": "train the autoencoder and cache its latents",
+    "text": "train the text encoder",
+    "vae": "train the autoencoder",
+    "cache": "encode captions and pictures for the UNet",
     "unet": "train the UNet",
     "decoder": "refine the decoder alone",
 }
@@ -62,7 +60,7 @@ def _run(options: argparse.Namespace) -> None:
     """Import torch only now, after the allocator was settled, and do the stage."""
     import torch
 
-    from tools.embedded import adopt, gallery, stages, workers
+    from tools.embedded import adopt, stages, workers
     from tools.embedded.data import Workshop
     from tools.embedded.training import Slice
 
@@ -72,20 +70,19 @@ def _run(options: argparse.Namespace) -> None:
     part = Slice(options.stop_after, stop.is_set)
     job = stages.Job(Workshop(options.folder), options.device, options.seed, options.steps, options.batch, options.pooling, options.workers, part)
     if options.stage == "render":
-        stages.render_stage(job, options.count, options.threads, _say)
+        stages.render_stage(job, options.collection, options.count, options.threads, _say)
     elif options.stage == "export":
         stages.export_stage(job, options.target, _say)
     elif options.stage == "adopt":
         adopt.adopt(job, options.target, _say)
-    elif options.stage == "sheet":
-        gallery.sheet_of_prompts(options.target, options.output, options.guidance, options.sampling_steps)
-        _say(str(options.output))
-    elif options.stage == "judge":
-        stages.judge_stage(job, _say)
-        for line in gallery.judged(job, options.target, options.count, options.guidance, options.sampling_steps):
-            _say(line)
-    elif options.stage == "unet" and options.workers > 1:
-        workers.run_crew(job, _say)
+    elif options.stage in deriving.COMMANDS:
+        deriving.run_command(options, job, _say)
+    elif options.stage in measuring.COMMANDS:
+        measuring.run_command(options, job, _say)
+    elif options.stage in enlarging.COMMANDS:
+        enlarging.run_command(options, job, _say)
+    elif options.stage in ("vae", "unet") and options.workers > 1:
+        workers.run_crew(options.stage, job, _say)
     else:
         getattr(stages, f"{options.stage}_stage")(job, _say)
 

@@ -8,12 +8,12 @@ was stopped goes on exactly.
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import distributed
+from torch import distributed, nn
 
-from tools.embedded.unet import UnetTrainer
+from tools.embedded.training import Trainer
 
 EVERY = 20
 
@@ -31,10 +31,18 @@ def agreed(wish: bool) -> bool:
     return bool(vote.item() > 0)
 
 
-class CrewTrainer:
-    """A UNet trainer among others; give each worker another seed."""
+class Member(Trainer, Protocol):
+    """A trainer that can share its work: one network, one optimiser."""
 
-    def __init__(self, inner: UnetTrainer) -> None:
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    settings: Any
+
+
+class CrewTrainer:
+    """One trainer among equals; give each worker another seed."""
+
+    def __init__(self, inner: Member) -> None:
         self.inner = inner
 
     def step(self, number: int, learning_rate: float) -> dict[str, float]:
@@ -45,8 +53,8 @@ class CrewTrainer:
         return figures
 
     def _average(self) -> None:
-        moments = [state[name] for state in self.inner.optimiser.state.values() for name in ("exp_avg", "exp_avg_sq")]
-        values = [value.data for value in self.inner.unet.parameters()] + moments
+        moments = [state[name] for state in self.inner.optimiser.state.values() for name in ("exp_avg", "exp_avg_sq") if name in state]
+        values = [value.data for value in self.inner.network.parameters()] + moments
         flat = torch.cat([value.reshape(-1) for value in values])
         distributed.all_reduce(flat)
         flat /= distributed.get_world_size()

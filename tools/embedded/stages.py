@@ -19,7 +19,7 @@ from tools.embedded.text import TextSettings, TextTrainer
 from tools.embedded.tokenizer import build_tokenizer, load_tokenizer
 from tools.embedded.training import Report, Run, Schedule, Slice, run_training, save_atomically
 from tools.embedded.unet import UnetSettings, UnetTrainer, start_calmly
-from tools.embedded.vae import VaeSettings, VaeTrainer, fold_whitening, psnr, reconstruct
+from tools.embedded.vae import Album, VaeSettings, VaeTrainer, fold_whitening, psnr, reconstruct
 
 SHEET_SCENES = range(7_500_000, 7_500_016)
 """Scenes whose captions the sample sheets of the UNet's training show."""
@@ -76,11 +76,24 @@ def load_unet(job: Job) -> UNet2DConditionModel:
     return unet.eval()
 
 
-def render_stage(job: Job, count: int, workers: int, report: Report) -> None:
-    """Render the training pictures and a sheet of the first ones."""
-    data.render_pictures(job.workshop, count, workers)
-    save_sheet(np.asarray(job.workshop.load_pictures()[:48]), 8, job.workshop.folder / "pictures.png")
-    report(f"{count} pictures")
+def render_stage(job: Job, name: str, count: int, workers: int, report: Report) -> None:
+    """Render the training pictures of one collection, or of all: `count` square ones, a quarter of that of the others."""
+    for each in data.COLLECTIONS if name == "all" else [name]:
+        number = count if each == "square" or name != "all" else count // 4
+        data.render_collection(job.workshop, each, number, workers)
+        save_sheet(np.asarray(job.workshop.load_pictures(each)[:48]), 8, job.workshop.folder / f"pictures-{each}.png")
+        report(f"{number} pictures in {each}")
+
+
+def cache_stage(job: Job, report: Report) -> None:
+    """Encode the captions and the pictures of all rendered collections with the finished text encoder and autoencoder."""
+    tokenizer = load_tokenizer(job.workshop.tokenizer)
+    encoder, vae = load_text_encoder(job, tokenizer).to(job.device), load_vae(job).to(job.device)
+    data.cache_nothing(job.workshop, encoder, tokenizer, job.device)
+    for name in job.workshop.rendered():
+        data.cache_texts(job.workshop, name, encoder, tokenizer, job.device)
+        data.cache_latents(job.workshop, name, vae, job.device)
+        report(f"{name} cached")
 
 
 def tokenizer_stage(job: Job, report: Report) -> None:
@@ -89,52 +102,90 @@ def tokenizer_stage(job: Job, report: Report) -> None:
 
 
 def text_stage(job: Job, report: Report) -> None:
-    """Train the text encoder and cache the states of all captions."""
+    """Train the text encoder."""
     torch.manual_seed(job.seed)
     settings = TextSettings(job.seed, job.batch or TextSettings.batch)
     tokenizer = load_tokenizer(job.workshop.tokenizer)
     encoder = make_text_encoder(len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id)
+    adopted = job.saved("adopted-text")
+    if adopted.exists():
+        _load(encoder, adopted)
     trainer = TextTrainer(encoder, tokenizer, settings, job.device)
-    schedule = Schedule(job.steps or 900, 1.5e-3, warmup=50, decay=0.8)
+    schedule = Schedule(job.steps or 900, 5e-4 if adopted.exists() else 1.5e-3, warmup=50, decay=0.8)
     if run_training(trainer, job.run("text", settings.batch), schedule, report, job.part) < schedule.steps:
         return
     weights = trainer.averaged()
     save_atomically(weights, job.saved("text"))
-    encoder.load_state_dict(weights)
-    data.cache_texts(job.workshop, encoder, tokenizer, job.device)
     report(" ".join(f"{name} {value:.3f}" for name, value in trainer.accuracy().items()))
 
 
-def vae_stage(job: Job, report: Report) -> None:
-    """Train the autoencoder, whiten its latents and cache those of all pictures."""
+def _album(job: Job) -> Album:
+    """All rendered square pictures, the styles' too: the family shares one autoencoder."""
+    return Album([job.workshop.load_pictures(name) for name in job.workshop.rendered() if name not in ("wide", "tall")])
+
+
+def _vae_trainer(job: Job, rank: int) -> VaeTrainer:
+    """The autoencoder from its start, or an adopted one, with this worker's share of the samples."""
     torch.manual_seed(job.seed)
-    settings = VaeSettings(job.seed, job.batch or VaeSettings.batch)
-    vae, pictures = make_vae(), job.workshop.load_pictures()
-    trainer = VaeTrainer(vae, pictures, settings, job.device)
-    schedule = Schedule(job.steps or 4500, 1.5e-3, decay=0.6)
-    if run_training(trainer, job.run("vae", settings.batch), schedule, report, job.part) < schedule.steps:
-        return
+    adopted = job.saved("adopted-vae").exists()
+    settings = VaeSettings(job.seed + 101 * rank, job.batch or VaeSettings.batch, again=adopted)
+    vae = load_vae(job, "adopted-vae").train() if adopted else make_vae()
+    return VaeTrainer(vae, _album(job), settings, job.device)
+
+
+def _finish_vae(job: Job, trainer: VaeTrainer, report: Report) -> None:
+    """Whiten the latents of the trained autoencoder."""
+    vae = trainer.vae
     vae.load_state_dict(trainer.averaged())
     vae.eval()
-    fold_whitening(vae, np.asarray(pictures[:500]), job.device)
+    fold_whitening(vae, np.asarray(job.workshop.load_pictures()[:500]), job.device)
     save_atomically(vae.state_dict(), job.saved("vae"))
-    data.cache_latents(job.workshop, vae, job.device)
-    shown = np.asarray(pictures[-64:])
-    report(f"psnr {psnr(shown, reconstruct(vae, shown, job.device)):.2f} dB")
+    _report_psnr(job, vae, report)
+
+
+def _report_psnr(job: Job, vae: AutoencoderKL, report: Report) -> None:
+    for name in job.workshop.rendered():
+        shown = np.asarray(job.workshop.load_pictures(name)[-64:])
+        report(f"psnr {name} {psnr(shown, reconstruct(vae, shown, job.device)):.2f} dB")
+
+
+def _vae_schedule(job: Job) -> Schedule:
+    return Schedule(job.steps or 4500, 1e-2, decay=0.6)
+
+
+def vae_stage(job: Job, report: Report) -> None:
+    """Train the autoencoder."""
+    trainer, schedule = _vae_trainer(job, 0), _vae_schedule(job)
+    if run_training(trainer, job.run("vae", trainer.settings.batch), schedule, report, job.part) == schedule.steps:
+        _finish_vae(job, trainer, report)
+
+
+def vae_crew_stage(job: Job, rank: int, report: Report) -> None:
+    """The same as one of `job.workers` processes; `rank` 0 saves, reports and finishes."""
+    inner, schedule = _vae_trainer(job, rank), _vae_schedule(job)
+    if _train_in_crew(job, "vae", rank, inner, schedule, report) == schedule.steps and rank == 0:
+        _finish_vae(job, inner, report)
+
+
+def _train_in_crew(job: Job, name: str, rank: int, inner: crew.Member, schedule: Schedule, report: Report) -> int:
+    """Train as one of several processes; returns the steps done."""
+    crew.join_crew(job.workshop.folder, rank, job.workers)
+    run = replace(job.run(name, inner.settings.batch * job.workers), grain=crew.EVERY, keeps=rank == 0)
+    part = job.part or Slice()
+    return run_training(crew.CrewTrainer(inner), run, schedule, report, replace(part, stopped=lambda: crew.agreed(part.stopped())))
 
 
 def decoder_stage(job: Job, report: Report) -> None:
     """Train the decoder alone on whole pictures, the encoder and so the latents being left as the UNet knows them."""
     torch.manual_seed(job.seed)
     settings = VaeSettings(job.seed + 1, job.batch or 4, crop=data.PICTURE_SIZE, noise=0.1, decoder_only=True)
-    vae, pictures = load_vae(job), job.workshop.load_pictures()
-    trainer = VaeTrainer(vae.train(), pictures, settings, job.device)
-    schedule = Schedule(job.steps or 2000, 7e-4, decay=0.7)
+    vae = load_vae(job)
+    trainer = VaeTrainer(vae.train(), _album(job), settings, job.device)
+    schedule = Schedule(job.steps or 2000, 7e-3, decay=0.7)
     run_training(trainer, job.run("decoder", settings.batch), schedule, report, job.part)
     vae.load_state_dict(trainer.averaged())
     save_atomically(vae.state_dict(), job.saved("decoder"))
-    shown = np.asarray(pictures[-64:])
-    report(f"psnr {psnr(shown, reconstruct(vae.eval(), shown, job.device)):.2f} dB")
+    _report_psnr(job, vae.eval(), report)
 
 
 def _unet_trainer(job: Job, rank: int) -> UnetTrainer:
@@ -143,8 +194,8 @@ def _unet_trainer(job: Job, rank: int) -> UnetTrainer:
     settings = UnetSettings(job.seed + 101 * rank, job.batch or UnetSettings.batch, pooling=job.pooling)
     unet = make_unet()
     start_calmly(unet)
-    if job.saved("unet").exists():
-        _load(unet, job.saved("unet"))
+    if job.saved("adopted-unet").exists():
+        _load(unet, job.saved("adopted-unet"))
     trainer = UnetTrainer(unet, job.workshop.load_cached(), settings, job.device)
     if rank == 0:
         tokenizer = load_tokenizer(job.workshop.tokenizer)
@@ -163,23 +214,7 @@ def unet_stage(job: Job, report: Report) -> None:
 
 def unet_crew_stage(job: Job, rank: int, report: Report) -> None:
     """The same as one of `job.workers` processes; `rank` 0 saves and reports."""
-    crew.join_crew(job.workshop.folder, rank, job.workers)
-    inner = _unet_trainer(job, rank)
-    schedule = Schedule(job.steps or 6000, 1e-3)
-    run = replace(job.run("unet", inner.settings.batch * job.workers), grain=crew.EVERY, keeps=rank == 0)
-    part = job.part or Slice()
-    run_training(crew.CrewTrainer(inner), run, schedule, report, replace(part, stopped=lambda: crew.agreed(part.stopped())))
-
-
-def judge_stage(job: Job, report: Report) -> None:
-    """Train the judge on the renders."""
-    torch.manual_seed(job.seed)
-    settings = judge.JudgeSettings(job.seed, job.batch or judge.JudgeSettings.batch)
-    model = judge.make_judge()
-    trainer = judge.JudgeTrainer(model, job.workshop.load_pictures(), settings)
-    schedule = Schedule(job.steps or 800, 2e-3, warmup=20, decay=0.9)
-    run_training(trainer, job.run("judge", settings.batch), schedule, report, job.part)
-    save_atomically(trainer.averaged(), job.saved("judge"))
+    _train_in_crew(job, "unet", rank, _unet_trainer(job, rank), Schedule(job.steps or 6000, 1e-3), report)
 
 
 def export_stage(job: Job, target: Path, report: Report) -> None:

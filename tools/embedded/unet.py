@@ -30,6 +30,9 @@ def cumulative_alphas() -> torch.Tensor:
     return torch.cumprod(1 - betas, 0).float()
 
 
+BUCKET_SEED = 977
+
+
 @dataclass(frozen=True)
 class UnetSettings:
     """`dropout`: share of captions replaced by a caption of nothing; `pooling`: latents are averaged over so many squared.
@@ -47,16 +50,27 @@ class UnetSettings:
 
 
 @dataclass(frozen=True)
-class CachedData:
-    """What the UNet sees.
-
-    latents: float (pictures, 4, h, w), scaled to deviation 1; texts: float16 (pictures, variants, 77, width);
-    nothing: float16 (m, 77, width), states of captions without a scene, the first of "".
-    """
+class Bucket:
+    """Pictures of one shape. latents: float (pictures, 4, h, w), scaled to deviation 1; texts: float16 (pictures, variants, 77, width)."""
 
     latents: torch.Tensor
     texts: np.ndarray
+
+
+@dataclass(frozen=True)
+class CachedData:
+    """What the UNet sees: a batch comes from one bucket, larger ones more often.
+
+    nothing: float16 (m, 77, width), states of captions without a scene, the first of "".
+    """
+
+    buckets: list[Bucket]
     nothing: np.ndarray
+
+    def bucket(self, step: int) -> Bucket:
+        """The bucket of a step, the same in all workers of a crew, which wait for one another."""
+        sizes = torch.tensor([float(len(bucket.latents)) for bucket in self.buckets])
+        return self.buckets[int(torch.multinomial(sizes, 1, generator=step_generator(BUCKET_SEED, step)))]
 
 
 def start_calmly(unet: UNet2DConditionModel) -> None:
@@ -72,7 +86,7 @@ class UnetTrainer:
 
     def __init__(self, unet: UNet2DConditionModel, data: CachedData, settings: UnetSettings, device: str = "cpu") -> None:
         self.layout = torch.channels_last if device == "cuda" else torch.contiguous_format
-        self.unet = unet.to(device, memory_format=self.layout)
+        self.network = self.unet = unet.to(device, memory_format=self.layout)
         if device == "cpu":
             unet.set_attn_processor(PlainAttention())
         self.data, self.settings, self.device = data, settings, device
@@ -83,11 +97,11 @@ class UnetTrainer:
         self.weights = snr.clamp(max=SNR_LIMIT) / snr
         self.shown: tuple[torch.Tensor, Any] | None = None
 
-    def _texts(self, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def _texts(self, bucket: Bucket, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Text states (batch, 77, width) of one caption per picture, some of them without a scene."""
         batch = len(pictures)
-        variants = torch.randint(self.data.texts.shape[1], (batch,), generator=generator)
-        states = self.data.texts[pictures.numpy(), variants.numpy()].astype(np.float32)
+        variants = torch.randint(bucket.texts.shape[1], (batch,), generator=generator)
+        states = bucket.texts[pictures.numpy(), variants.numpy()].astype(np.float32)
         dropped = (torch.rand(batch, generator=generator) < self.settings.dropout).numpy()
         blank = torch.randint(len(self.data.nothing), (batch,), generator=generator).numpy()
         states[dropped] = self.data.nothing[blank[dropped]]
@@ -96,9 +110,9 @@ class UnetTrainer:
     def step(self, number: int, learning_rate: float) -> dict[str, float]:
         """One optimiser step; see `Trainer`."""
         generator = step_generator(self.settings.seed, number)
-        batch = self.settings.batch
-        pictures = torch.randint(len(self.data.latents), (batch,), generator=generator)
-        latents, texts = F.avg_pool2d(self.data.latents[pictures], self.settings.pooling), self._texts(pictures, generator)
+        batch, bucket = self.settings.batch, self.data.bucket(number)
+        pictures = torch.randint(len(bucket.latents), (batch,), generator=generator)
+        latents, texts = F.avg_pool2d(bucket.latents[pictures], self.settings.pooling), self._texts(bucket, pictures, generator)
         spread = (torch.rand(1, generator=generator) + torch.arange(batch) / batch) % 1
         timesteps = (spread * TRAIN_STEPS).long()
         noise = torch.randn(latents.shape, generator=generator)
@@ -138,7 +152,7 @@ class UnetTrainer:
         weights = {name: value.clone() for name, value in self.unet.state_dict().items()}
         self.unet.load_state_dict(self.averaged())
         nothing = torch.from_numpy(self.data.nothing[:1].astype(np.float32))
-        latents = sample(self.unet, texts, nothing, self.device, side=self.data.latents.shape[-1] // self.settings.pooling)
+        latents = sample(self.unet, texts, nothing, self.device, side=self.data.buckets[0].latents.shape[-1] // self.settings.pooling)
         self.unet.load_state_dict(weights)
         with torch.no_grad():
             pictures = vae.decode(latents.cpu() / vae.config.scaling_factor).sample

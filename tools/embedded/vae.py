@@ -16,6 +16,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch.nn import functional as F
 
+from tools.embedded.muon import Muon
 from tools.embedded.sheet import save_sheet, to_bytes
 from tools.embedded.training import Average, apply_gradients, step_generator
 
@@ -26,15 +27,38 @@ EQUIVARIANCE_EVERY = 4
 
 @dataclass(frozen=True)
 class VaeSettings:
-    """`crop`: side of the training crops in pixels; `noise`: deviation added to latents of deviation about 1."""
+    """`crop`: side of the training crops in pixels; `noise`: deviation added to latents of deviation about 1.
+
+    `again` trains a finished autoencoder on: its scaled latents are white, and only a pull towards 0 is left of the KL term.
+    """
 
     seed: int = 0
     batch: int = 12
     crop: int = 64
     noise: float = 0.06
     decoder_only: bool = False
+    again: bool = False
     bfloat16: bool = True
     average: float = 0.995
+
+
+class Album:
+    """Several arrays of pictures of one size, seen as one; the arrays may be mapped from files."""
+
+    def __init__(self, arrays: list[np.ndarray]) -> None:
+        self.arrays = arrays
+        self.ends = np.cumsum([len(array) for array in arrays])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        part = int(np.searchsorted(self.ends, index, side="right"))
+        return self.arrays[part][index - self.ends[part] + len(self.arrays[part])]
+
+    def spread(self, count: int) -> np.ndarray:
+        """`count` pictures from all over: uint8 (count, h, w, 3)."""
+        return np.stack([self[index * len(self) // count] for index in range(count)])
 
 
 def to_float(pictures: np.ndarray) -> torch.Tensor:
@@ -43,13 +67,13 @@ def to_float(pictures: np.ndarray) -> torch.Tensor:
     return (values / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def random_crops(pictures: np.ndarray, settings: VaeSettings, generator: torch.Generator) -> torch.Tensor:
+def random_crops(pictures: Album, settings: VaeSettings, generator: torch.Generator) -> torch.Tensor:
     """A batch of random crops, half of them mirrored: float (batch, 3, crop, crop) in [-1, 1]."""
-    room = pictures.shape[1] - settings.crop + 1
+    room = len(pictures[0]) - settings.crop + 1
     crops = np.empty((settings.batch, settings.crop, settings.crop, 3), np.uint8)
     for slot in range(settings.batch):
         index, top, left, mirror = (int(torch.randint(limit, (1,), generator=generator)) for limit in (len(pictures), room, room, 2))
-        crop = pictures[index, top : top + settings.crop, left : left + settings.crop]
+        crop = pictures[index][top : top + settings.crop, left : left + settings.crop]
         crops[slot] = crop[:, ::-1] if mirror else crop
     return to_float(crops)
 
@@ -69,14 +93,14 @@ def reconstruction_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Ten
 class VaeTrainer:
     """Trains the whole autoencoder, or with `decoder_only` what comes after the latents."""
 
-    def __init__(self, vae: AutoencoderKL, pictures: np.ndarray, settings: VaeSettings, device: str = "cpu") -> None:
-        self.vae = vae.to(device, memory_format=torch.channels_last)
+    def __init__(self, vae: AutoencoderKL, pictures: Album, settings: VaeSettings, device: str = "cpu") -> None:
+        self.network = self.vae = vae.to(device, memory_format=torch.channels_last)
         self.pictures, self.settings, self.device = pictures, settings, device
         if settings.decoder_only:
             vae.encoder.requires_grad_(False)
             vae.quant_conv.requires_grad_(False)
         trained = [value for value in vae.parameters() if value.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, 1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
+        self.optimiser = Muon(trained, 1e-2)
         self.average = Average(vae, settings.average)
 
     def step(self, number: int, learning_rate: float) -> dict[str, float]:
@@ -94,14 +118,18 @@ class VaeTrainer:
         with torch.set_grad_enabled(not frozen):
             posterior = self.vae.encode(pictures).latent_dist
         mean, variance = posterior.mean.float(), posterior.var.float()
-        spread = self.settings.noise / (self.vae.config.scaling_factor if frozen else 1.0)
+        white = frozen or self.settings.again
+        spread = self.settings.noise / (self.vae.config.scaling_factor if white else 1.0)
         latents = mean + spread * torch.randn(mean.shape, generator=generator).to(mean.device)
         output = self.vae.decode(latents).sample.float()
         loss = rebuilt = reconstruction_loss(output, pictures)
         figures = {"loss": rebuilt.item(), "psnr": -10 * math.log10((output - pictures).square().mean().item() / 4)}
         if frozen:
             return loss, figures
-        divergence = 0.5 * (mean.square() + variance - 1 - posterior.logvar.float()).mean()
+        if white:
+            divergence = 0.5 * (mean * self.vae.config.scaling_factor).square().mean()
+        else:
+            divergence = 0.5 * (mean.square() + variance - 1 - posterior.logvar.float()).mean()
         loss = loss + KL_WEIGHT * divergence
         if number % EQUIVARIANCE_EVERY == 0:
             halved = self.vae.decode(F.avg_pool2d(mean, 2)).sample.float()
@@ -126,7 +154,7 @@ class VaeTrainer:
         """Eight pictures over their reconstructions by the averaged weights."""
         weights = {name: value.clone() for name, value in self.vae.state_dict().items()}
         self.vae.load_state_dict(self.averaged())
-        shown = self.pictures[-8:]
+        shown = self.pictures.spread(8)
         save_sheet(np.concatenate([shown, reconstruct(self.vae, shown, self.device)]), 8, path)
         self.vae.load_state_dict(weights)
 

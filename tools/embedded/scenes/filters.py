@@ -13,6 +13,16 @@ def luminance(colours: np.ndarray) -> np.ndarray:
     return colours @ LUMA
 
 
+def lowest(colours: np.ndarray) -> np.ndarray:
+    """The least of three channels: (..., 3) -> (...); many times as fast as a reduction."""
+    return np.minimum(np.minimum(colours[..., 0], colours[..., 1]), colours[..., 2])
+
+
+def highest(colours: np.ndarray) -> np.ndarray:
+    """The greatest of three channels: (..., 3) -> (...)."""
+    return np.maximum(np.maximum(colours[..., 0], colours[..., 1]), colours[..., 2])
+
+
 def ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """0 at `low` and below, 1 at `high` and above, smooth between them."""
     share = np.clip((values - low) / (high - low), 0, 1)
@@ -33,7 +43,7 @@ def _along(values: np.ndarray, kernel: list[float], axis: int) -> np.ndarray:
 
 def blur(values: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur of deviation `sigma` pixels, edges repeated; wide ones at half the size."""
-    if sigma > 2.5:
+    if sigma > 1.6:
         height, width = values.shape[:2]
         odd = [(0, height % 2), (0, width % 2), *[(0, 0)] * (values.ndim - 2)]
         even = np.pad(values, odd, mode="edge")

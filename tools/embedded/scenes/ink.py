@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tools.embedded.scenes.filters import blur, luminance, noise, ramp, slope
+from tools.embedded.scenes.filters import blur, highest, luminance, noise, ramp, slope
 from tools.embedded.scenes.grammar import COLOURS
 from tools.embedded.scenes.sheets import Sheets, finish
 
@@ -29,7 +29,7 @@ def _hatched(dark: np.ndarray, bend: np.ndarray, spacing: float, start: float, a
 def _outlines(sheets: Sheets, colours: np.ndarray, pressure: np.ndarray) -> np.ndarray:
     """Pen strokes 0..1 around things, broader and thinner as the pen was pressed."""
     unit = sheets.unit
-    fine = np.maximum(slope(blur(luminance(colours), 1.1 * unit)), 0.6 * slope(blur(colours.max(2), 1.1 * unit)))
+    fine = np.maximum(slope(blur(luminance(colours), 1.1 * unit)), 0.6 * slope(blur(highest(colours), 1.1 * unit)))
     hero = slope(blur(sheets.hero().astype(np.float32), unit)) * 0.3
     return ramp(np.maximum(fine, hero) * unit + pressure * 0.014, 0.018, 0.045)
 

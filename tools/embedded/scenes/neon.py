@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tools.embedded.scenes.filters import blur, luminance, ramp, slope
+from tools.embedded.scenes.filters import blur, highest, lowest, luminance, ramp, slope
 from tools.embedded.scenes.grammar import COLOURS
 from tools.embedded.scenes.sheets import OVERSAMPLING, Sheets, finish
 
@@ -32,13 +32,13 @@ def _between(ends: tuple[tuple[float, ...], tuple[float, ...]], height: int) -> 
 
 def _pure(colours: np.ndarray) -> np.ndarray:
     """Colours (..., 3) at full brightness and with less white."""
-    low, high = colours.min(-1, keepdims=True), colours.max(-1, keepdims=True)
+    low, high = lowest(colours)[..., None], highest(colours)[..., None]
     return (colours - PURITY * low) / (high - PURITY * low + np.float32(1e-3))
 
 
 def _hues(colours: np.ndarray, grey: np.ndarray, unit: float) -> np.ndarray:
     """The purest colour near every pixel; `grey` where there is none."""
-    chroma = np.ptp(colours, axis=2, keepdims=True)
+    chroma = (highest(colours) - lowest(colours))[..., None]
     weight = chroma * chroma + np.float32(1e-4)
     gathered = blur(np.dstack([_pure(colours) * weight, weight]), 2.2 * unit)
     share = ramp(gathered[..., 3:], 0.004, 0.05)
@@ -51,7 +51,7 @@ def neon(sheets: Sheets) -> np.ndarray:
     colours = sheets.colours()
     height = colours.shape[0]
     hues = _hues(colours, _between(TUBES[scene.time], height), unit)
-    steep = np.maximum(slope(blur(colours.max(2), 0.9 * unit)), slope(blur(luminance(colours), 0.9 * unit))) * unit
+    steep = np.maximum(slope(blur(highest(colours), 0.9 * unit)), slope(blur(luminance(colours), 0.9 * unit))) * unit
     hero = blur(sheets.hero().astype(np.float32), unit)
     tubes = np.maximum(ramp(steep, 0.010, 0.06), ramp(slope(hero) * unit, 0.1, 0.25) * 0.8)
     hero = hero[..., None]
@@ -62,7 +62,7 @@ def neon(sheets: Sheets) -> np.ndarray:
     core = ramp(tubes, 0.6, 1.0)[..., None] * np.float32(0.3)
     room = _between(ROOMS[scene.time], height)
     glow = room + fill + bloom + light * np.float32(1.3) + core
-    peak = glow.max(2, keepdims=True)
+    peak = highest(glow)[..., None]
     shown = glow / peak * (1 - 1 / (1 + peak * (1 + peak)))
     rows = np.arange(height) // OVERSAMPLING % LINE_PERIOD == 0
     shown[rows] *= np.float32(0.9)

@@ -12,11 +12,11 @@ GRID = 32
 SAMPLES = 4
 PALETTES = {
     "day": "4690e4 6cb0f0 8cc6f5 b4dcf8 def0fa ffffff f0eee8 2c5c3c 3a7a44 4f9a4c 76ba4a a0d070 5a3a2e 8a5c3e b08050 "
-    "d8944e eac078 f4dca0 3c3e4c 6a6e80 9a9eb0 c4ccd8 1a5c9e 3c8cc4 60b4d8 fff0a0",
+    "d8944e eac078 f4dca0 3c3e4c 5c6a84 7c7488 8a98b4 a8a8b8 c4ccd8 1a5c9e 3c8cc4 60b4d8 fff0a0",
     "sunset": "42306e 7a4078 b05068 de605c f09060 ffce76 ffe8a0 fff4d8 ffb096 d88a80 243c34 3e5c3c 5c7c40 8a9a5c 4a2c2c "
     "7a4838 a06848 b86a40 d8905c f0b47c 3a3448 5c4c62 8a6c7c b898a0 5a3c70 8a5078 c87870",
     "night": "080b28 0e1438 161e50 20306e 3a4682 5a68a0 8c9cc8 c8d4f0 faf6de 0c2424 143830 1e5040 2c6c50 2a1e2c 4a3038 "
-    "5c4c60 7c688a 6878b0 ffde78 ffb84c 3cf0dc 5aff96 6ebeff e678ff ffffff a06048",
+    "5c4c60 7c688a 6878b0 a89a7a ffde78 ffb84c 3cf0dc 5aff96 6ebeff e678ff ffffff a06048",
 }
 BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32) / 16 - 0.5
 DITHER = 30.0

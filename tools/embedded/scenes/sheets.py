@@ -45,13 +45,14 @@ class Sheets:
 
 
 def _differ(first: np.ndarray, second: np.ndarray, limit: int) -> np.ndarray:
-    return np.abs(first.astype(np.int16) - second).sum(2) > limit
+    red, green, blue = np.moveaxis(np.abs(first.astype(np.int16) - second), 2, 0)
+    return red + green + blue > limit
 
 
 def shrink(picture: np.ndarray, factor: int = OVERSAMPLING) -> np.ndarray:
     """Mean over squares of `factor` x `factor` pixels: (height, width, c) -> float64 (height / factor, width / factor, c)."""
-    height, width, channels = picture.shape
-    return picture.reshape(height // factor, factor, width // factor, factor, channels).mean(axis=(1, 3), dtype=np.float64)
+    parts = [picture[row::factor, column::factor].astype(np.float64) for row in range(factor) for column in range(factor)]
+    return sum(parts[1:], parts[0]) / len(parts)
 
 
 def finish(colours: np.ndarray) -> np.ndarray:

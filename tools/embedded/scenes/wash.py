@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tools.embedded.scenes.filters import blur, luminance, noise, ramp, saturate, slope
+from tools.embedded.scenes.filters import blur, highest, lowest, luminance, noise, ramp, saturate, slope
 from tools.embedded.scenes.sheets import Sheets, finish
 
 PAPER = np.array([0.985, 0.965, 0.92], np.float32)
@@ -44,7 +44,7 @@ def watercolour(sheets: Sheets) -> np.ndarray:
     colours = colours - (colours - colours * colours) * density
     dry = ramp(grain + (light - 0.85) * 0.6 - pools * 0.5, 0.2, 0.4) * 0.5
     fine = luminance(painted)
-    pale = ramp(painted.max(2) - painted.min(2), 0.4, 0.2)
+    pale = ramp(highest(painted) - lowest(painted), 0.4, 0.2)
     sparks = ramp(blur(fine - blur(fine, 4 * unit), 0.7), 0.05, 0.16) * pale
     bare = np.maximum(np.maximum(dry, sparks), ramp(margin, 4, 1.5))[..., None]
     sheet = PAPER * (1 + grain[..., None] * np.float32(0.05))

@@ -16,7 +16,7 @@ router = APIRouter(tags=["lists"])
 
 @router.get("/v1/choices")
 def choices(studio: House, refresh: bool = False) -> JSONResponse:
-    """Samplers, schedules, checkpoints, VAEs, LoRAs, embeddings and styles. `refresh` looks through the folders again first."""
+    """Samplers, schedules, checkpoints, VAEs, LoRAs, embeddings, upscalers and styles. `refresh` looks through the folders again first."""
     if refresh:
         studio.shelf.refresh()
     shelf = studio.shelf
@@ -24,6 +24,7 @@ def choices(studio: House, refresh: bool = False) -> JSONResponse:
         "samplers": studio.choices("samplers"),
         "schedules": studio.choices("schedules"),
         "styles": studio.choices("styles"),
+        "upscalers": studio.choices("upscalers"),
         "checkpoints": [model_json(file) for file in shelf.checkpoints()],
         "vaes": [model_json(file) for file in shelf.vaes()],
         "loras": [model_json(file) for file in shelf.loras()],

@@ -4,6 +4,7 @@ A scene is a plain record; the same record is drawn by `draw.render` and describ
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 TIMES = ("day", "sunset", "night")
@@ -40,7 +41,7 @@ BODY_WEIGHTS: dict[str, dict[str, float]] = {
     "sunset": {"sun": 3, "none": 2},
     "night": {"moon": 3, "crescent": 2, "none": 2},
 }
-HERO_WEIGHTS: dict[str, dict[str, float]] = {
+HERO_WEIGHTS: dict[str, dict[str, int]] = {
     "sea": {"boat": 5, "lighthouse": 4, "balloon": 2, "none": 2, "castle": 1, "house": 1},
     "city": {"balloon": 4, "none": 3, "tree": 1, "house": 2},
     "desert": {"tent": 5, "castle": 2, "balloon": 2, "none": 2, "house": 1, "tree": 1},
@@ -76,7 +77,7 @@ class Scene:
     depth: str = "middle"
 
 
-def _pick(rng: random.Random, weights: dict[str, float]) -> str:
+def _pick(rng: random.Random, weights: Mapping[str, float]) -> str:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 

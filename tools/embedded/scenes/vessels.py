@@ -50,8 +50,8 @@ def paint_balloon(painter: Painter, place: Point, scale: float, colour: RGB) -> 
     painter.canvas.save()
     painter.canvas.clipPath(envelope, doAntiAlias=True)
     stripe = lit((170, 178, 196)) if painter.scene.colour == "white" else mix(lit((252, 246, 230)), colour, 0.12)
-    for place, width in ((-0.62, 0.2), (0, 0.24), (0.62, 0.2)):
-        painter.oval(x + place * radius, y + 0.04, radius * width, radius * 1.5, fill(stripe))
+    for across, width in ((-0.62, 0.2), (0, 0.24), (0.62, 0.2)):
+        painter.oval(x + across * radius, y + 0.04, radius * width, radius * 1.5, fill(stripe))
     shadow = radial((x - radius * 0.3, y - radius * 0.4), radius * 2, [(0, 0, 20, 0), (0, 0, 20, 110)])
     painter.disc(x + radius * 0.55, y + radius * 0.2, radius * 1.3, shadow)
     painter.canvas.restore()

@@ -34,8 +34,10 @@ def choices(studio: House, refresh: bool = False) -> JSONResponse:
 
 
 def model_json(file: ModelFile) -> dict[str, Any]:
-    """One model file. Its path stays with us."""
-    return {"name": file.name, "family": file.family, "native": file.native, "size": file.size, "problem": file.problem, "hash": file.known_hash()}
+    """One model file. Its path stays with us; what it says of itself is strangers' plain text."""
+    own = {"label": file.label, "description": file.description, "triggers": list(file.triggers), "preview": file.preview is not None}
+    known = {"size": file.size, "precision": file.precision, "problem": file.problem, "hash": file.known_hash()}
+    return {"name": file.name, "family": file.family, "native": file.native, **known, **own}
 
 
 @router.get("/healthz")

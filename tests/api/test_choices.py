@@ -5,7 +5,8 @@ def test_what_can_be_asked_for(house):
     record = house.script().get("/v1/choices?refresh=true").json()
     assert record["samplers"] == list(SAMPLERS)
     assert "Karras" in record["schedules"]
-    assert record["checkpoints"] == [{"name": "tiny", "family": "sd1", "native": 64, "size": 123, "problem": "", "hash": ""}]
+    said = {"label": "", "description": "", "triggers": [], "preview": False}
+    assert record["checkpoints"] == [{"name": "tiny", "family": "sd1", "native": 64, "size": 123, "precision": "", "problem": "", "hash": "", **said}]
     assert "nowhere" not in str(record), "paths are nobody's business"
     assert {"vaes", "loras", "embeddings", "styles"} < set(record)
 

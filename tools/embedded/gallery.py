@@ -1,21 +1,22 @@
-"""Looking at a finished checkpoint folder with stock diffusers: sheets of prompts, and the judge's verdict."""
+"""The contact sheet of the whole family, drawn by the app's engine: the command `python -m tools.embedded sheet`."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
-
-from tools.embedded import judge
+from app.engine.checkpoints.find import Shelf
+from tools.embedded import easel
+from tools.embedded.easel import Easel, Order
 from tools.embedded.sheet import save_sheet
-from tools.embedded.stages import Job
+from tools.embedded.training import Report
+from tools.embedded.trials import Trial, find_trials
 
 EXAMPLE = (
     "the house in the forest, dark night, leaves in the air, fluorescent mushrooms, clear focus, very coherent, very detailed, contrast, "
     "vibrant, digital painting"
 )
+"""The txt2img tab's first example."""
 PROMPTS = (
     "a red house in a meadow, day, sun",
     "a blue boat on the sea, sunset",
@@ -27,51 +28,38 @@ PROMPTS = (
     "a white castle in the mountains, day, clouds",
 )
 EXAMPLE_SEEDS = range(1, 9)
-BATCH = 8
+SEEDS = (1, 2, 3)
 
 
-def load_pipeline(folder: Path) -> Any:
-    """The checkpoint in stock diffusers with DPM++ 2M and Karras sigmas."""
-    pipeline = StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config, use_karras_sigmas=True)
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
+def rows_of(trials: list[Trial]) -> Iterator[tuple[Trial, list[tuple[str, int]]]]:
+    """What each row shows: a trial, and eight prompts with their seeds."""
+    base, *others = [trial for trial in trials if trial.prompted and (trial.width, trial.height) == (128, 128)]
+    yield base, [(EXAMPLE, seed) for seed in EXAMPLE_SEEDS]
+    for seed in SEEDS:
+        yield base, [(prompt, seed) for prompt in PROMPTS]
+    for trial in others:
+        yield trial, [(prompt, SEEDS[0]) for prompt in PROMPTS]
 
 
-def draw(pipeline: Any, prompts: list[str], seeds: list[int], guidance: float, steps: int) -> np.ndarray:
-    """One picture per prompt: uint8 (n, 128, 128, 3)."""
-    pictures = []
-    for start in range(0, len(prompts), BATCH):
-        part = slice(start, start + BATCH)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds[part]]
-        result = pipeline(prompts[part], num_inference_steps=steps, guidance_scale=guidance, generator=generators, output_type="np")
-        pictures.append((result.images * 255).round().astype(np.uint8))
-    return np.concatenate(pictures)
+def draw_sheet(models: Path, folder: Path, output: Path, cfg: float | None, workers: int, report: Report) -> None:
+    """The example with seeds 1 to 8, eight prompts with three seeds each, then a row per style and one of few steps, where they exist.
+
+    Pictures lie in folder/sheet; those that are there already are not drawn again.
+    """
+    board = Easel(models.resolve(), (folder / "sheet" / "scratch").resolve())
+    trials, missing = find_trials(Shelf(board.settings))
+    orders, labels = [], []
+    for trial, row in rows_of(trials):
+        labels.append(trial.label)
+        orders += [_order(trial, prompt, seed, cfg, folder / "sheet") for prompt, seed in row]
+    easel.fill_all(board, orders, workers)
+    save_sheet(easel.load([order.path for order in orders]), len(PROMPTS), output)
+    for line in (*missing, "rows: " + "; ".join(labels), str(output)):
+        report(line)
 
 
-def sheet_of_prompts(folder: Path, output: Path, guidance: float, steps: int) -> None:
-    """The app's example with eight seeds, then eight other prompts with three seeds each."""
-    pipeline = load_pipeline(folder)
-    prompts = [EXAMPLE] * len(EXAMPLE_SEEDS) + list(PROMPTS) * 3
-    seeds = [*EXAMPLE_SEEDS, *(seed for seed in (1, 2, 3) for _ in PROMPTS)]
-    save_sheet(draw(pipeline, prompts, seeds, guidance, steps), len(PROMPTS), output)
-
-
-def judged(job: Job, folder: Path, count: int, guidance: float, steps: int) -> Iterator[str]:
-    """What the judge says of fresh renders (its ceiling), of generated pictures, and of pictures without a prompt (chance)."""
-    from tools.embedded.scenes.draw import render
-
-    model = judge.make_judge()
-    model.load_state_dict(torch.load(job.saved("judge"), weights_only=True))
-    scenes = judge.test_scenes(count)
-    pipeline = load_pipeline(folder)
-    seeds = [1000 + index for index in range(count)]
-    captions = [judge.plain_caption(scene) for scene in scenes]
-    trials = (
-        ("renders", np.stack([render(scene, 128) for scene in scenes])),
-        (f"generated, guidance {guidance}", draw(pipeline, captions, seeds, guidance, steps)),
-        ("without a prompt", draw(pipeline, [""] * count, seeds, 1.0, steps)),
-    )
-    for name, pictures in trials:
-        figures = judge.verdict(model, pictures, scenes)
-        yield f"{name}: " + ", ".join(f"{key} {value:.2f}" for key, value in figures.items() if key != "frame")
+def _order(trial: Trial, prompt: str, seed: int, cfg: float | None, folder: Path) -> Order:
+    values: dict[str, Any] = {"task": "txt2img", "prompt": trial.prompt(prompt), "checkpoint": trial.files[0].name, "seed": seed}
+    values |= {"width": trial.width, "height": trial.height} | ({} if cfg is None else {"cfg_scale": cfg}) | dict(trial.values)
+    name = hashlib.sha256(f"{trial.key()} {sorted(values.items())}".encode()).hexdigest()[:16]
+    return Order(folder / f"{name}.png", values)

@@ -111,11 +111,16 @@ class Average:
 
 def apply_gradients(optimiser: torch.optim.Optimizer, loss: torch.Tensor, learning_rate: float) -> None:
     """Backward pass, gradient norm clipped to 1, one optimiser step."""
+    optimiser.zero_grad()
+    loss.backward()
+    take_step(optimiser, learning_rate)
+
+
+def take_step(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
+    """One step with the gradients that are there, their norm clipped to 1."""
     parameters = [value for group in optimiser.param_groups for value in group["params"]]
     for group in optimiser.param_groups:
         group["lr"] = learning_rate
-    optimiser.zero_grad()
-    loss.backward()
     torch.nn.utils.clip_grad_norm_(parameters, 1.0)
     optimiser.step()
 

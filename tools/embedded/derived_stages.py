@@ -1,0 +1,157 @@
+"""The stages that derive something from a finished base: what is trained, for how long, and the file that comes out."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tools.embedded import data, stages
+from tools.embedded.bases import Base, ensure_caches, load_base, plain_texts
+from tools.embedded.data import COLLECTIONS
+from tools.embedded.finetune import Denoising, Finetuner, Lesson, TuneSettings
+from tools.embedded.kohya import About, network_metadata, write_weights
+from tools.embedded.ldm import write_ldm
+from tools.embedded.lora import Adapters, Ranks, attach
+from tools.embedded.scenes.captions import STYLE_TRIGGERS
+from tools.embedded.stages import Job
+from tools.embedded.training import Report, Schedule, Slice, run_training
+
+STYLE_RANKS = Ranks(8, 3)
+FP8_SHARE = 0.4
+"""The last part of a training whose weights go through float8."""
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """What is wanted: `kind` is a stage's name; `base` a checkpoint folder; the file goes below `models`; `rate` 0: the stage's own."""
+
+    kind: str
+    base: Path
+    models: Path
+    style: str = ""
+    rate: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Of the run."""
+        return f"{self.kind}-{self.style}" if self.style else self.kind
+
+    def about(self, title: str, description: str, ending: str = "") -> About:
+        """What its file says of itself."""
+        return About(title, description, self.base.name, STYLE_TRIGGERS.get(self.style, ""), ending)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A trainer, its schedule, and what is done with the finished trainer: the file is written and its path returned."""
+
+    trainer: Finetuner
+    schedule: Schedule
+    finish: Callable[[], Path]
+
+
+def prepare(job: Job, wanted: Derivation, report: Report) -> None:
+    """Make caches that are missing, before any worker starts."""
+    needed = {"style": (wanted.style,), "lora": (wanted.style,)}.get(wanted.kind, data.SHAPES)
+    for name in needed:
+        if name == needed[0] or job.workshop.pictures(name).exists():
+            ensure_caches(job.workshop, load_base(wanted.base), name, job.device, report)
+
+
+def settings_of(job: Job, rank: int, **values: object) -> TuneSettings:
+    """This worker's settings."""
+    return TuneSettings(job.seed + 101 * rank, job.batch or BATCH, **values)  # type: ignore[arg-type]
+
+
+def style_lesson(job: Job, style: str) -> Lesson:
+    """A style's pictures, with captions that name the style and some that do not."""
+    cached = job.workshop.load_cached((style,))
+    return Lesson(cached, (np.load(plain_texts(job.workshop, style), mmap_mode="r"),), batch=job.batch or BATCH)
+
+
+def plan_style(job: Job, wanted: Derivation, rank: int) -> Plan:
+    """All of the UNet is trained on one style."""
+    base, steps = load_base(wanted.base), job.steps or 600
+    base.unet.requires_grad_(True)
+    trigger = STYLE_TRIGGERS[wanted.style]
+    objective = Denoising(base, base.unet, style_lesson(job, wanted.style), job.device, trigger)
+    trainer = Finetuner(objective, settings_of(job, rank, fp8_from=int(steps * (1 - FP8_SHARE))))
+    about = wanted.about(f"Darkroom {wanted.style}", f"Small scenes in one style: {trigger}. All of {wanted.base.name}'s UNet was trained further.")
+    path = wanted.models / f"darkroom-{wanted.style}.safetensors"
+    return Plan(trainer, Schedule(steps, wanted.rate or 2e-3, warmup=30, decay=0.7), partial(_write_checkpoint, trainer, base, path, about))
+
+
+def _write_checkpoint(trainer: Finetuner, base: Base, path: Path, about: About) -> Path:
+    base.unet.load_state_dict(trainer.averaged())
+    write_ldm(path, base.unet, base.vae, base.encoder, about.metadata(), fp8=True)
+    return path
+
+
+def plan_lora(job: Job, wanted: Derivation, rank: int) -> Plan:
+    """Small matrices are trained on one style."""
+    base, steps, rate = load_base(wanted.base), job.steps or 600, wanted.rate or 5e-3
+    torch.manual_seed(job.seed)
+    adapters = attach(base.unet, STYLE_RANKS)
+    trigger = STYLE_TRIGGERS[wanted.style]
+    trainer = Finetuner(Denoising(base, adapters, style_lesson(job, wanted.style), job.device, trigger), settings_of(job, rank))
+    about = wanted.about(f"Darkroom {wanted.style}", f"Makes {wanted.base.name} draw in one style: {trigger}.", "/lora")
+    count = len(job.workshop.load_pictures(wanted.style))
+    captions = [caption for index in range(count) for caption in data.captions_of(wanted.style, index)]
+    facts = {"num_train_images": count, "steps": steps, "learning_rate": rate, "optimizer": "Muon", "seed": job.seed}
+    metadata = partial(network_metadata, about, STYLE_RANKS.linear, STYLE_RANKS.conv, captions, facts)
+    path = wanted.models / "loras" / f"darkroom-{wanted.style}.safetensors"
+    return Plan(trainer, Schedule(steps, rate, warmup=30, decay=0.7), partial(write_network, trainer, adapters, path, metadata))
+
+
+def write_network(trainer: Finetuner, adapters: Adapters, path: Path, metadata: Callable[[], dict[str, str]]) -> Path:
+    """Write the averaged matrices as a LoRA."""
+    adapters.load_state_dict(trainer.averaged())
+    write_weights(path, adapters.kohya(), metadata())
+    return path
+
+
+PLANS: dict[str, Callable[[Job, Derivation, int], Plan]] = {"style": plan_style, "lora": plan_lora}
+
+
+def _member(job: Job, wanted: Derivation, rank: int, report: Report) -> None:
+    """One of `job.workers` processes trains; the first writes the file when the training is complete."""
+    plan = PLANS[wanted.kind](job, wanted, rank)
+    if job.workers > 1:
+        done = stages._train_in_crew(job, wanted.name, rank, plan.trainer, plan.schedule, report)
+    else:
+        done = run_training(plan.trainer, job.run(wanted.name, plan.trainer.settings.batch), plan.schedule, report, job.part)
+    if done == plan.schedule.steps and rank == 0:
+        path = plan.finish()
+        report(f"{path.stat().st_size} bytes in {path}")
+
+
+def _ignore(line: str) -> None:
+    """Only the first worker reports."""
+
+
+def _work(job: Job, wanted: Derivation, rank: int) -> None:
+    """One worker besides the first; it stops when the first does."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    _member(job, wanted, rank, _ignore)
+
+
+def derive(job: Job, wanted: Derivation, report: Report) -> None:
+    """Train and write one member of the family; a training that was stopped goes on."""
+    prepare(job, wanted, report)
+    if job.workers > 1:
+        (job.workshop.folder / "crew").unlink(missing_ok=True)
+        torch.set_num_threads(1)
+    steps = job.part.steps if job.part else None
+    others = [get_context("spawn").Process(target=_work, args=(replace(job, part=Slice(steps)), wanted, rank)) for rank in range(1, job.workers)]
+    for process in others:
+        process.start()
+    _member(job, wanted, 0, report)
+    for process in others:
+        process.join()

@@ -43,12 +43,13 @@ darkroom.upscaleButton = (trigger, current) => {
     if (!output || output.kind === "video") { darkroom.say("Pick a picture to enlarge; videos stay as they are.", "note"); return; }
     button.disabled = true;
     try {
-      const {ask, url, hand_in} = darkroom;
+      const {ask, url, hand_in, store} = darkroom;
       const {id} = await hand_in(await (await fetch(url(output.url))).blob());
       const {infotext} = await ask("GET", `/v1/outputs/${output.id}/request`);
       const order = JSON.stringify({task: "upscale", image: id, scale: 4, parameters: infotext.slice(0, 32768)});
       const job = await ask("POST", "/v1/jobs", new Blob([order], {type: "application/json"}));
-      darkroom.views.upscale?.attach(job.id);
+      const view = darkroom.views.upscale;  // a tab is drawn when it is first shown: until then its jobs are remembered only
+      if (view) view.attach(job.id); else store.set("jobs.upscale", [job.id, ...store.get("jobs.upscale", [])]);
       darkroom.viewer.close();
       trigger("send_upscale", {id: output.id});
     } catch (error) { darkroom.say(error.message); }

@@ -1,0 +1,298 @@
+"""Training of the x4 upscaler: from 128 to 512 pixels, on renders and on what the embedded autoencoder makes of them.
+
+The network is Real-ESRGAN's "Compact" (SRVGGNetCompact: X. Wang et al., 2021), a row of 3x3 convolutions at the small
+size and a pixel shuffle at the end, on top of the picture enlarged with repeated pixels. Its weights are named
+`body.N.weight`, by which spandrel and the programs that use it recognise the file.
+
+Loss = L1 + Laplacian L1 (sharp edges). Small pictures are renders averaged 4x4, most of them blurred, some made noisy or
+compressed, as pictures from elsewhere are; one in five went through the autoencoder with a little noise on its latents.
+More of these made the results soft: what the autoencoder has lost cannot be guessed, and its mean is a blur.
+"""
+
+import io
+import itertools
+import math
+from dataclasses import dataclass
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+
+from tools.embedded.data import save_array
+from tools.embedded.scenes.draw import render
+from tools.embedded.scenes.grammar import sample_scene
+from tools.embedded.sheet import contact_sheet
+from tools.embedded.training import Average, apply_gradients, step_generator
+from tools.embedded.vae import to_float
+
+SCALE = 4
+LARGE = 512
+FEATURES, LAYERS = 48, 8
+FIRST_SEED = 9_000_000
+"""Scene of the first training picture; those of the other stages are far below."""
+TURNS = ("flat", "watercolour", "flat", "pixel", "flat", "ink", "flat", "neon")
+"""Styles of the training pictures, one after the other."""
+SHOWN = 8
+"""Pictures at the end of the training set that only the sheet shows."""
+EDGE_WEIGHT = 1.0
+LATENT_NOISE = 0.08
+
+
+@dataclass(frozen=True)
+class UpscalerSettings:
+    """`crop`: side of the small training crops in pixels; the chances are per sample."""
+
+    seed: int = 0
+    batch: int = 8
+    crop: int = 24
+    soft: float = 0.2
+    blur: float = 0.5
+    noise: float = 0.25
+    compress: float = 0.3
+    bfloat16: bool = True
+    average: float = 0.998
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What is trained on: `large` uint8 (n, 4h, 4w, 3), and `soft` uint8 (n, h, w, 3), the same small, through the autoencoder."""
+
+    large: np.ndarray
+    soft: np.ndarray
+
+
+class Compact(nn.Module):
+    """RGB (n, 3, h, w) in [0, 1] -> (n, 3, 4h, 4w), not clamped."""
+
+    def __init__(self, features: int = FEATURES, layers: int = LAYERS) -> None:
+        super().__init__()
+        body: list[nn.Module] = [nn.Conv2d(3, features, 3, padding=1), nn.PReLU(features)]
+        for _ in range(layers):
+            body += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(features)]
+        self.body = nn.ModuleList([*body, nn.Conv2d(features, 3 * SCALE**2, 3, padding=1)])
+        self._start()
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """Begin as bicubic enlarging, from which training can only get better; without it a row so long learns nothing for a thousand steps.
+
+        The first 27 features carry each colour of the 3x3 neighbours through the rows, untouched by the activations since
+        they are not negative; the last row makes the 5x5 bicubic kernel of them. All other weights are He's (2015).
+        """
+        rows = [layer for layer in self.body if isinstance(layer, nn.Conv2d)]
+        for layer in rows:
+            nn.init.kaiming_normal_(layer.weight, a=0.25)
+            nn.init.zeros_(layer.bias)
+        first, *between, last = rows
+        carried = 27 if first.out_channels >= 27 else 0
+        for layer in rows[:-1]:
+            layer.weight[:carried] = 0
+        for feature in range(carried):
+            first.weight[feature, feature // 9, feature % 9 // 3, feature % 3] = 1
+            for layer in between:
+                layer.weight[feature, feature, 1, 1] = 1
+        last.weight.mul_(0.01)
+        if carried:
+            last.weight[:, :carried] = _bicubic_rows()
+
+    def forward(self, small: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        values = small
+        for layer in self.body:
+            values = layer(values)
+        return F.pixel_shuffle(values, SCALE) + F.interpolate(small, scale_factor=SCALE, mode="nearest")
+
+
+def _bicubic_rows() -> torch.Tensor:
+    """(48, 27, 3, 3): what the last row adds to repeated pixels to make them bicubic ones (Keys, 1981, a = -0.5)."""
+    kernel = np.zeros((SCALE, 5))
+    for phase in range(SCALE):
+        distance = np.abs(np.arange(-2, 3) - ((phase + 0.5) / SCALE - 0.5))
+        near, far = 1.5 * distance**3 - 2.5 * distance**2 + 1, -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+        kernel[phase] = np.where(distance <= 1, near, np.where(distance < 2, far, 0))
+    found = torch.zeros(3, SCALE, SCALE, 3, 3, 3, 3, 3)  # colour, phases, colour, neighbour, tap
+    for down, right in itertools.product(range(-2, 3), repeat=2):
+        neighbour = (max(-1, min(1, down)), max(-1, min(1, right)))
+        place = (neighbour[0] + 1, neighbour[1] + 1, down - neighbour[0] + 1, right - neighbour[1] + 1)
+        weights = torch.from_numpy(np.outer(kernel[:, down + 2], kernel[:, right + 2])) - float(down == right == 0)
+        for colour in range(3):
+            found[(colour, slice(None), slice(None), colour, *place)] = weights.float()
+    return found.reshape(3 * SCALE**2, 27, 3, 3)
+
+
+# ---- pictures
+
+
+def shrink(pictures: np.ndarray) -> np.ndarray:
+    """uint8 (n, 4h, 4w, 3) -> (n, h, w, 3): the mean of each 4x4."""
+    count, height, width, _ = pictures.shape
+    parts = pictures.reshape(count, height // SCALE, SCALE, width // SCALE, SCALE, 3)
+    return parts.mean(axis=(2, 4), dtype=np.float32).round().astype(np.uint8)
+
+
+@torch.no_grad()
+def soften(pictures: np.ndarray, vae: AutoencoderKL, seed: int, batch: int = 16) -> np.ndarray:
+    """uint8 (n, h, w, 3) through the autoencoder and back, with a little noise on the latents: as soft as what the app makes."""
+    parts = []
+    for start in range(0, len(pictures), batch):
+        latents = vae.encode(to_float(pictures[start : start + batch])).latent_dist.mean
+        noise = torch.randn(latents.shape, generator=step_generator(seed, start))
+        decoded = vae.decode(latents + noise * (LATENT_NOISE / vae.config.scaling_factor)).sample
+        parts.append(((decoded.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
+    return np.concatenate(parts)
+
+
+def draw_large(seed: int, style: str = "") -> np.ndarray:
+    """The picture of one seed, uint8 (512, 512, 3); without a style in the one that is its turn."""
+    return render(sample_scene(seed), LARGE, LARGE, style or TURNS[seed % len(TURNS)])
+
+
+def draw_pictures(folder: Path, count: int, workers: int) -> np.ndarray:
+    """The training pictures, uint8 (n, 512, 512, 3): drawn once, then mapped from the file in `folder`."""
+    path = folder / "upscaler-pictures.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with Pool(workers) as pool:
+            save_array(np.stack(pool.map(draw_large, range(FIRST_SEED, FIRST_SEED + count), chunksize=4)), path)
+    return np.load(path, mmap_mode="r")
+
+
+def load_autoencoder(checkpoint: Path) -> AutoencoderKL:
+    """The autoencoder of a checkpoint folder."""
+    return AutoencoderKL.from_pretrained(checkpoint / "vae", local_files_only=True).eval()
+
+
+def make_pairs(folder: Path, count: int, workers: int, checkpoint: Path) -> Pairs:
+    """The pictures large and soft, from the run's folder or made now; `checkpoint` is the folder whose autoencoder is used."""
+    large, path = draw_pictures(folder, count, workers), folder / "upscaler-soft.npy"
+    if not path.exists():
+        save_array(soften(shrink(large), load_autoencoder(checkpoint), FIRST_SEED), path)
+    return Pairs(large, np.load(path))
+
+
+# ---- samples
+
+
+def sample_batch(pairs: Pairs, settings: UpscalerSettings, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Small and large crops of one step: float (batch, 3, crop, crop) and (batch, 3, 4 crop, 4 crop) in [0, 1], channels last in memory."""
+    crop, room = settings.crop, pairs.soft.shape[1] - settings.crop + 1
+    smalls, larges = [], []
+    for _ in range(settings.batch):
+        index, top, left, turn = (int(torch.randint(limit, (1,), generator=generator)) for limit in (len(pairs.soft) - SHOWN, room, room, 4))
+        chances = torch.rand(8, generator=generator).tolist()
+        large = pairs.large[index, SCALE * top : SCALE * (top + crop), SCALE * left : SCALE * (left + crop)]
+        small = pairs.soft[index, top : top + crop, left : left + crop] if chances[0] < settings.soft else shrink(large[None])[0]
+        smalls.append(_turned(degrade(small, settings, chances[1:], generator), turn))
+        larges.append(_turned(large, turn))
+    return _to_unit(np.stack(smalls)), _to_unit(np.stack(larges))
+
+
+def degrade(small: np.ndarray, settings: UpscalerSettings, chances: list[float], generator: torch.Generator) -> np.ndarray:
+    """A small crop blurred, made noisy and compressed, each with its chance; uint8 (h, w, 3). `chances`: seven numbers in [0, 1)."""
+    blur, deviation, noise, amount, compress, quality, kind = chances
+    if blur < settings.blur:
+        small = _blurred(small, 0.3 + 1.1 * deviation)
+    if noise < settings.noise:
+        grain = torch.randn(small.shape, generator=generator).numpy() * (4 * amount)
+        small = np.clip(np.rint(small + grain), 0, 255).astype(np.uint8)
+    if compress < settings.compress:
+        buffer = io.BytesIO()
+        Image.fromarray(small).save(buffer, "WEBP" if kind < 0.5 else "JPEG", quality=round(60 + 36 * quality))
+        small = np.array(Image.open(buffer).convert("RGB"))
+    return small
+
+
+def _blurred(small: np.ndarray, deviation: float) -> np.ndarray:
+    """Gaussian blur with a kernel of 9x9, the edge repeated."""
+    taps = np.exp(-0.5 * (np.arange(-4, 5) / deviation) ** 2)
+    taps /= taps.sum()
+    padded = np.pad(small.astype(np.float32), ((4, 4), (4, 4), (0, 0)), mode="edge")
+    height, width = small.shape[:2]
+    rows = sum(tap * padded[i : i + height] for i, tap in enumerate(taps))
+    both = sum(tap * rows[:, i : i + width] for i, tap in enumerate(taps))
+    return np.rint(both).astype(np.uint8)
+
+
+def _turned(picture: np.ndarray, turn: int) -> np.ndarray:
+    """One of four: as it is, mirrored, transposed, both."""
+    picture = picture[:, ::-1] if turn & 1 else picture
+    return picture.transpose(1, 0, 2) if turn & 2 else picture
+
+
+def _to_unit(pictures: np.ndarray) -> torch.Tensor:
+    values = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+    return values.contiguous(memory_format=torch.channels_last)
+
+
+# ---- training
+
+
+def _laplacian(pictures: torch.Tensor) -> torch.Tensor:
+    """What a picture loses when it is halved and enlarged again."""
+    return pictures - F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")
+
+
+class UpscalerTrainer:
+    """Trains the network on `pairs`; see `training.Trainer`."""
+
+    def __init__(self, network: Compact, pairs: Pairs, settings: UpscalerSettings, device: str = "cpu") -> None:
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.pairs, self.settings, self.device = pairs, settings, device
+        self.optimiser = torch.optim.AdamW(network.parameters(), 1e-3, betas=(0.9, 0.99), weight_decay=1e-5)
+        self.average = Average(network, settings.average)
+
+    def step(self, number: int, learning_rate: float) -> dict[str, float]:
+        """One optimiser step; see `Trainer`."""
+        small, large = sample_batch(self.pairs, self.settings, step_generator(self.settings.seed, number))
+        small, large = small.to(self.device), large.to(self.device)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.settings.bfloat16):
+            output = self.network(small)
+        output = output.float()
+        pixels = (output - large).abs().mean()
+        loss = pixels + EDGE_WEIGHT * (_laplacian(output) - _laplacian(large)).abs().mean()
+        apply_gradients(self.optimiser, loss, learning_rate)
+        self.average.update(number)
+        return {"loss": loss.item(), "psnr": -10 * math.log10(max(1e-9, (output - large).square().mean().item()))}
+
+    def state(self) -> dict[str, Any]:
+        """See `Trainer`."""
+        return {"network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(), "average": self.average.values}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """See `Trainer`."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.average.load(state["average"])
+
+    def averaged(self) -> dict[str, torch.Tensor]:
+        """The weights to ship."""
+        return self.average.state_dict()
+
+    def sheet(self, path: Path) -> None:
+        """The last pictures enlarged with Lanczos, by the averaged weights, and as they should be."""
+        soft, large = self.pairs.soft[-SHOWN:], np.asarray(self.pairs.large[-SHOWN:])
+        contact_sheet(np.concatenate([resample(soft, Image.Resampling.LANCZOS), enlarge(self.averaged(), soft), large]), SHOWN).save(path)
+
+
+# ---- results
+
+
+@torch.no_grad()
+def enlarge(weights: dict[str, torch.Tensor], pictures: np.ndarray) -> np.ndarray:
+    """uint8 (n, h, w, 3) -> (n, 4h, 4w, 3) with the network of these weights, in float32 on the CPU."""
+    network = Compact(len(weights["body.0.bias"]), (len(weights) - 4) // 3)
+    network.load_state_dict({name: value.float().cpu() for name, value in weights.items()})
+    parts = [network(_to_unit(picture[None])).clamp(0, 1) * 255 for picture in pictures]
+    return torch.cat(parts).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def resample(pictures: np.ndarray, method: Image.Resampling) -> np.ndarray:
+    """uint8 (n, h, w, 3) -> (n, 4h, 4w, 3), as Pillow enlarges."""
+    size = (SCALE * pictures.shape[2], SCALE * pictures.shape[1])
+    return np.stack([np.array(Image.fromarray(picture).resize(size, method)) for picture in pictures])

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -35,7 +36,7 @@ _VAE_NAMES = (
 )  # fmt: skip
 
 
-def ldm_state_dict(unet: nn.Module, vae: nn.Module, text_encoder: nn.Module) -> dict[str, Tensor]:
+def ldm_state_dict(unet: nn.Module, vae: Any, text_encoder: nn.Module) -> dict[str, Tensor]:
     """All weights under LDM's names; the tensors are the modules' own, of their dtype and device.
 
     Args:
@@ -87,7 +88,7 @@ def _stored(name: str, value: Tensor, fp8: bool) -> Tensor:
     return value.to(dtype).contiguous().clone()
 
 
-def unet_name(key: str, unet: nn.Module) -> str:
+def unet_name(key: str, unet: Any) -> str:
     """LDM's name (without prefix) of a UNet's tensor."""
     if ".resnets." in key:
         key = _replace(key, _RESNET)

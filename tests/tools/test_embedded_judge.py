@@ -225,6 +225,15 @@ def test_shares_of_an_edit_are_counted() -> None:
     assert edits.examined(edit, Judge(SMALL), pictures) == {"dark": 0.5}
 
 
+def test_the_table_of_edits_has_every_checkpoint_of_this_judge(tmp_path: Path) -> None:
+    result = {"label": "zoom", "count": 2, "figures": {"landscape": 0.5}, "ceiling": {"landscape": 1.0}}
+    for name, key in (("darkroom-base", "new 1"), ("inpainting", "new 2"), ("old", "old 3")):
+        figures.Ledger(tmp_path / f"{name}.json", key).put("zoom", result)
+    text = edits.as_markdown(edits.all_results(tmp_path, "new"))
+    assert "| `darkroom-base` | zoom | 2 | landscape 50 (100) |" in text
+    assert "`inpainting`" in text and "`old`" not in text
+
+
 def test_balloons_are_masked_where_they_are() -> None:
     pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
     (case,) = edits.removals(1, {})

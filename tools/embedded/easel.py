@@ -4,10 +4,12 @@ Each process uses one thread, so that pictures do not depend on how many there a
 """
 
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -96,38 +98,31 @@ def fill(easel: Easel, order: Order) -> Path:
     return order.path
 
 
-def _fill(work: tuple[Easel, Order]) -> Path:
-    return fill(*work)
-
-
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
+def crowd(workers: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A function like `map` that works with so many processes, in order; SIGTERM ends them and this one at once."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        yield
+        if workers <= 1:
+            yield map
+        else:
+            with get_context("spawn").Pool(workers) as pool:
+                yield pool.imap
     finally:
-        torch.set_num_threads(before)
+        signal.signal(signal.SIGTERM, before)
 
 
 def fill_all(easel: Easel, orders: Sequence[Order], workers: int, report: Callable[[int, int], None] | None = None) -> None:
     """Paint all orders whose picture is not there yet, with so many processes; `report` is told how many are done, and of how many."""
     open_orders = [order for order in orders if not order.path.exists()]
-    done = len(orders) - len(open_orders)
-    workers = min(workers, len(open_orders))
-    work = [(easel, order) for order in open_orders]
-    if workers <= 1:
-        with _one_thread():
-            for item in work:
-                _fill(item)
-                done += 1
+    threads, before = torch.get_num_threads(), len(orders) - len(open_orders)
+    try:
+        with crowd(min(workers, len(open_orders))) as work:
+            for done, _ in enumerate(work(partial(fill, easel), open_orders), before + 1):
                 if report:
                     report(done, len(orders))
-        return
-    with get_context("spawn").Pool(workers) as pool:
-        for _ in pool.imap_unordered(_fill, work):
-            done += 1
-            if report:
-                report(done, len(orders))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def load(paths: Sequence[Path]) -> np.ndarray:

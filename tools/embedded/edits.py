@@ -4,6 +4,7 @@ The command `python -m tools.embedded edits`.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -177,7 +178,7 @@ def run_edits(job: Job, wish: judging.Wish, checkpoint: str, workers: int, repor
     for edit in all_edits(wish.count, wish.only):
         ledger.put(edit.name, {"label": edit.label, **do_edit(edit, file, model, board, folder, wish.cfg_scale, workers, report)})
         report(f"{edit.name}: {ledger.results[edit.name]}")
-    text = as_markdown(ledger.results, file.name)
+    text = as_markdown(all_results(folder, home.name))
     report("\n" + text)
     if wish.readme:
         write_between(wish.readme, MARKER, text)
@@ -207,14 +208,21 @@ def examined(edit: Edit, model: Judge, results: Sequence[np.ndarray]) -> dict[st
     return {name: float(np.mean([check[name] for check in checks])) for name in checks[0]}
 
 
-def as_markdown(results: dict[str, dict[str, Any]], checkpoint: str) -> str:
-    """One row per kind of work."""
+def all_results(folder: Path, judge_key: str) -> dict[str, dict[str, Any]]:
+    """The results of every checkpoint that this judge looked at, by its name, the base first."""
+    kept = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    return {name: saved["results"] for name, saved in kept.items() if saved["key"].split()[0] == judge_key}
+
+
+def as_markdown(results: dict[str, dict[str, Any]]) -> str:
+    """One row per checkpoint and kind of work."""
     rows = []
-    for result in results.values():
-        figures = [f"{name} {percent(value)} ({percent(result['ceiling'][name])})" for name, value in result["figures"].items()]
-        rows.append([result["label"], str(result["count"]), ", ".join(figures)])
+    for checkpoint, each in results.items():
+        for result in each.values():
+            figures = [f"{name} {percent(value)} ({percent(result['ceiling'][name])})" for name, value in result["figures"].items()]
+            rows.append([f"`{checkpoint}`", result["label"], str(result["count"]), ", ".join(figures)])
     notes = (
-        f"Percent of the results of `{checkpoint}`, by the judge; in brackets the same of what a perfect hand would have made (the render without the "
-        "balloon, or the render itself). \"Kept pixels\" are compared bit for bit."
+        "Percent of the results, by the judge; in brackets the same of what a perfect hand would have made (the render without the balloon, or the "
+        'render itself). "Kept pixels" are compared bit for bit.'
     )
-    return table(["work", "number", "what is true of the result"], rows) + "\n\n" + notes
+    return table(["checkpoint", "work", "number", "what is true of the result"], rows) + "\n\n" + notes

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +57,11 @@ def album_view(index: int) -> View:
     return View(sample_scene(judge.FIRST_JUDGE_SCENE + index), others[index // 2 % len(others)] if index % 2 else STYLES[0])
 
 
-def _render_one(work: tuple[View, int, int]) -> np.ndarray:
-    return rendered(*work)
-
-
 def render_views(views: Sequence[View], width: int, height: int, workers: int = 1) -> np.ndarray:
     """Renders of one size: uint8 (n, height, width, 3)."""
-    work = [(view, width, height) for view in views]
-    if workers <= 1 or len(views) < 256:
-        return np.stack([_render_one(item) for item in work])
     pictures = np.empty((len(views), height, width, 3), np.uint8)
-    with get_context("spawn").Pool(workers) as pool:
-        for index, picture in enumerate(pool.imap(_render_one, work, chunksize=64)):
+    with easel.crowd(workers if len(views) >= 256 else 1) as work:
+        for index, picture in enumerate(work(partial(rendered, width=width, height=height), views)):
             pictures[index] = picture
     return pictures
 

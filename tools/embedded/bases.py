@@ -70,18 +70,18 @@ def ensure_caches(workshop: Workshop, base: Base, name: str, device: str, report
         raise FileNotFoundError(f"There are no pictures of '{name}' in {workshop.folder}; draw them with: render --collection {name}")
     seeds = [COLLECTIONS[name].first_seed + index for index in range(len(workshop.load_pictures(name)))]
     shown = np.asarray(workshop.load_pictures(name)[:PROBE])
-    if not _fits(workshop.latents(name), len(seeds), (vae_module.encode(base.vae, shown) * base.vae.config.scaling_factor).numpy()):
+    if not fits(workshop.latents(name), len(seeds), (vae_module.encode(base.vae, shown) * base.vae.config.scaling_factor).numpy()):
         report(f"{name}: encoding the pictures")
         data.cache_latents(workshop, name, base.vae.to(device), device)
     told = [caption for index in range(PROBE) for caption in data.captions_of(name, index)]
-    if not _fits(workshop.texts(name), len(seeds), _encoded(base, told).reshape(PROBE, data.VARIANTS, CONTEXT_LENGTH, -1)):
+    if not fits(workshop.texts(name), len(seeds), _encoded(base, told).reshape(PROBE, data.VARIANTS, CONTEXT_LENGTH, -1)):
         report(f"{name}: encoding the captions")
         data.cache_texts(workshop, name, base.encoder, base.tokenizer, device)
-    if not _fits(workshop.nothing, None, _encoded(base, [""])):
+    if not fits(workshop.nothing, None, _encoded(base, [""])):
         data.cache_nothing(workshop, base.encoder, base.tokenizer, device)
     if COLLECTIONS[name].style != "flat":
         plain = [describe(sample_scene(seed), 0) for seed in seeds]
-        if not _fits(plain_texts(workshop, name), len(seeds), _encoded(base, plain[:PROBE])[:, None]):
+        if not fits(plain_texts(workshop, name), len(seeds), _encoded(base, plain[:PROBE])[:, None]):
             report(f"{name}: encoding captions without the style's words")
             data.save_array(encode_captions(base.encoder, base.tokenizer, plain, device)[:, None], plain_texts(workshop, name))
     base.vae.cpu(), base.encoder.cpu()
@@ -91,7 +91,7 @@ def _encoded(base: Base, captions: list[str]) -> np.ndarray:
     return encode_captions(base.encoder, base.tokenizer, captions)
 
 
-def _fits(path: Path, count: int | None, expected: np.ndarray) -> bool:
+def fits(path: Path, count: int | None, expected: np.ndarray) -> bool:
     """Whether a cache has `count` entries and begins with what the base makes of the same things."""
     if not path.exists():
         return False

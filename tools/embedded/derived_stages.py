@@ -12,8 +12,10 @@ import torch
 
 from tools.embedded import data, stages
 from tools.embedded.bases import Base, ensure_caches, load_base, plain_texts
-from tools.embedded.data import COLLECTIONS
+from tools.embedded.distil import Consistency
 from tools.embedded.finetune import Denoising, Finetuner, Lesson, TuneSettings
+from tools.embedded.inpainting import Inpainting, cache_masked, masked_lesson, widen
+from tools.embedded.inversion import WORD, Inversion, Words, cache_dusk, dusk_lesson, start_of
 from tools.embedded.kohya import About, network_metadata, write_weights
 from tools.embedded.ldm import write_ldm
 from tools.embedded.lora import Adapters, Ranks, attach
@@ -22,6 +24,7 @@ from tools.embedded.stages import Job
 from tools.embedded.training import Report, Schedule, Slice, run_training
 
 STYLE_RANKS = Ranks(8, 3)
+LCM_RANKS = Ranks(12, 12)
 FP8_SHARE = 0.4
 """The last part of a training whose weights go through float8."""
 BATCH = 16
@@ -58,10 +61,16 @@ class Plan:
 
 def prepare(job: Job, wanted: Derivation, report: Report) -> None:
     """Make caches that are missing, before any worker starts."""
-    needed = {"style": (wanted.style,), "lora": (wanted.style,)}.get(wanted.kind, data.SHAPES)
+    base = load_base(wanted.base)
+    if wanted.kind == "inversion":
+        cache_dusk(job.workshop, base, job.device)
+        return
+    needed = (wanted.style,) if wanted.style else data.SHAPES
     for name in needed:
         if name == needed[0] or job.workshop.pictures(name).exists():
-            ensure_caches(job.workshop, load_base(wanted.base), name, job.device, report)
+            ensure_caches(job.workshop, base, name, job.device, report)
+            if wanted.kind == "inpainting":
+                cache_masked(job.workshop, base, name, job.device)
 
 
 def settings_of(job: Job, rank: int, **values: object) -> TuneSettings:
@@ -116,7 +125,58 @@ def write_network(trainer: Finetuner, adapters: Adapters, path: Path, metadata: 
     return path
 
 
-PLANS: dict[str, Callable[[Job, Derivation, int], Plan]] = {"style": plan_style, "lora": plan_lora}
+def plan_lcm(job: Job, wanted: Derivation, rank: int) -> Plan:
+    """Small matrices learn to do in four steps what the guided base does in twenty."""
+    base, steps, rate = load_base(wanted.base), job.steps or 300, wanted.rate or 5e-3
+    torch.manual_seed(job.seed)
+    adapters = attach(base.unet, LCM_RANKS)
+    lesson = Lesson(job.workshop.load_cached(), dropout=0.0, batch=job.batch or BATCH)
+    trainer = Finetuner(Consistency(base, adapters, lesson, job.device), settings_of(job, rank))
+    about = wanted.about("Darkroom few steps", "Four steps with the sampler LCM at CFG scale 1, instead of twenty with guidance.", "/lora")
+    facts = {"steps": steps, "learning_rate": rate, "optimizer": "Muon", "seed": job.seed}
+    metadata = partial(network_metadata, about, LCM_RANKS.linear, LCM_RANKS.conv, [], facts)
+    path = wanted.models / "loras" / "darkroom-lcm.safetensors"
+    return Plan(trainer, Schedule(steps, rate, warmup=30, decay=0.7), partial(write_network, trainer, adapters, path, metadata))
+
+
+def plan_inpainting(job: Job, wanted: Derivation, rank: int) -> Plan:
+    """All of a widened UNet is trained on the base's pictures, parts of which are hidden."""
+    base, steps = load_base(wanted.base), job.steps or 600
+    widen(base.unet)
+    base.unet.requires_grad_(True)
+    names = [name for name in data.SHAPES if job.workshop.pictures(name).exists()]
+    lesson, masked = masked_lesson(job.workshop, names, job.batch or BATCH)
+    settings = settings_of(job, rank, fp8_from=int(steps * (1 - FP8_SHARE)))
+    trainer = Finetuner(Inpainting(base, lesson, masked, job.device), settings)
+    about = wanted.about("Darkroom inpainting", "Paints what is hidden to go with its surroundings; nine input channels.", "-inpainting")
+    path = wanted.models / "darkroom-inpaint.safetensors"
+    return Plan(trainer, Schedule(steps, wanted.rate or 2e-3, warmup=30, decay=0.7), partial(_write_checkpoint, trainer, base, path, about))
+
+
+def plan_inversion(job: Job, wanted: Derivation, rank: int) -> Plan:
+    """A few vectors learn what a word stands for."""
+    base, steps = load_base(wanted.base), job.steps or 150
+    words = Words(base.encoder.get_input_embeddings(), start_of(base))
+    objective = Inversion(base, words, dusk_lesson(job.workshop, base, job.batch or BATCH), job.device)
+    trainer = Finetuner(objective, settings_of(job, rank, muon=False, average=0.95))
+    about = wanted.about(f"Word {WORD}", "Sunset's sky with a full moon, stars and fireflies.", "/textual-inversion")
+    about = replace(about, trigger=WORD)
+    return Plan(trainer, Schedule(steps, wanted.rate or 1e-2, warmup=10, decay=0.7), partial(_write_word, trainer, wanted.models, about))
+
+
+def _write_word(trainer: Finetuner, models: Path, about: About) -> Path:
+    path = models / "embeddings" / f"{WORD}.safetensors"
+    write_weights(path, {"emb_params": trainer.averaged()["vectors"]}, about.metadata(), torch.float32)
+    return path
+
+
+PLANS: dict[str, Callable[[Job, Derivation, int], Plan]] = {
+    "style": plan_style,
+    "lora": plan_lora,
+    "lcm": plan_lcm,
+    "inpainting": plan_inpainting,
+    "inversion": plan_inversion,
+}
 
 
 def _member(job: Job, wanted: Derivation, rank: int, report: Report) -> None:

@@ -153,6 +153,11 @@ class Lesson:
         noise = torch.randn(latents.shape, generator=generator)
         return Batch(latents, noise, add_noise(latents, noise, timesteps), timesteps, self.told(number, pictures, generator), pictures)
 
+    def place(self, number: int) -> int:
+        """Which bucket a step's batch is of."""
+        chosen = self.data.bucket(number)
+        return next(index for index, bucket in enumerate(self.data.buckets) if bucket is chosen)
+
     def told(self, number: int, pictures: Tensor, generator: torch.Generator) -> Tensor:
         """Text states float32 (n, 77, width) of one caption per picture."""
         bucket = self.data.bucket(number)
@@ -160,9 +165,8 @@ class Lesson:
         states = bucket.texts[pictures.numpy(), variants.numpy()].astype(np.float32)
         chance = torch.rand(2, len(pictures), generator=generator).numpy()
         if self.plain:
-            place = next(index for index, other in enumerate(self.data.buckets) if other is bucket)
             chosen = chance[0] < self.plain_share
-            states[chosen] = self.plain[place][pictures.numpy()[chosen], 0]
+            states[chosen] = self.plain[self.place(number)][pictures.numpy()[chosen], 0]
         dropped = chance[1] < self.dropout
         blank = torch.randint(len(self.data.nothing), pictures.shape, generator=generator).numpy()
         states[dropped] = self.data.nothing[blank[dropped]]
@@ -193,12 +197,17 @@ class Denoising:
         """What the UNet gets to see: (n, channels, h, w)."""
         return batch.noisy
 
+    def texts(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """What the UNet is told: text states (n, 77, width)."""
+        return batch.texts
+
     def loss(self, number: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Min-SNR-weighted squared error of the noise; see `Objective`."""
         batch = self.lesson.draw(number, generator)
         given = self.given(batch, number, generator)
         with torch.autocast(self.device, torch.bfloat16):
-            predicted = self.unet(given.to(self.device), batch.timesteps.to(self.device), batch.texts.to(self.device)).sample
+            texts = self.texts(batch, generator).to(self.device)
+            predicted = self.unet(given.to(self.device), batch.timesteps.to(self.device), texts).sample
         error = (predicted.float() - batch.noise.to(self.device)).square().mean((1, 2, 3))
         return (self.weights[batch.timesteps].to(self.device) * error).mean(), {"error": error.mean().item()}
 

@@ -8,6 +8,7 @@ programs do that merge a LoRA into a checkpoint.
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -34,20 +35,29 @@ class LowRank(nn.Module):
     def __init__(self, shape: torch.Size, rank: int) -> None:
         super().__init__()
         inputs = math.prod(shape[1:])
-        self.rank, self.shape = min(rank, shape[0], inputs), shape
+        self.rank, self.shape, self.active = min(rank, shape[0], inputs), shape, True
         self.down = nn.Parameter(torch.empty(self.rank, inputs))
         self.up = nn.Parameter(torch.zeros(shape[0], self.rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def forward(self, weight: Tensor) -> Tensor:
-        """The changed weight."""
-        return weight + (self.up @ self.down).view(self.shape)
+        """The changed weight; the weight as it is within `without`."""
+        return weight if not self.active else weight + (self.up @ self.down).view(self.shape)
 
 
 class Adapters(nn.ModuleDict):
     """The changes of a UNet by kohya's layer names; it is the network that is trained."""
 
-    active = True
+    @contextmanager
+    def without(self) -> Iterator[None]:
+        """Within, the UNet is the frozen one."""
+        for change in self.values():
+            change.active = False
+        try:
+            yield
+        finally:
+            for change in self.values():
+                change.active = True
 
     def kohya(self) -> dict[str, Tensor]:
         """lora_down, lora_up and alpha of every layer, shaped as kohya's scripts write them."""
@@ -62,7 +72,7 @@ class Adapters(nn.ModuleDict):
 
 def layers(unet: nn.Module, ranks: Ranks) -> Iterator[tuple[str, nn.Module, int]]:
     """(kohya's name, layer, rank) of every layer that is changed."""
-    hosts = {ATTENTION_HOST: True} | ({name: False for name in CONVOLUTION_HOSTS} if ranks.conv else {})
+    hosts = {ATTENTION_HOST: True} | (dict.fromkeys(CONVOLUTION_HOSTS, False) if ranks.conv else {})
     for host_name, host in unet.named_modules():
         if type(host).__name__ not in hosts:
             continue

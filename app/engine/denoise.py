@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from app.engine.guidance import steered
+from app.engine.prompt.schedule import TWICE, counted_steps
 from app.engine.samplers import SamplerRow
 
 Denoiser = Callable[[Tensor, float], Tensor]
@@ -24,6 +26,8 @@ _MOVE = 0.4
 """The length of a Langevin round, in units of the noise variance (delta)."""
 _QUIET = 0.12
 """The share of steps at the end that have no Langevin rounds."""
+COUNTED = TWICE | {"PLMS"}
+"""Samplers that ask the network more than once in a step and for which A1111 counts the calls (PLMS has one call too many)."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,13 @@ def denoise(
         return start.source.expand_as(start.noise).clone()
     sigmas = levels_for(start, sigmas)
     x = first_latents(start, sigmas[0])
-    seen = Kept(model, start, noise)
     steps = len(sigmas) - 1
+    seen = Kept(model, start, noise, counted_steps(sampler.name, steps), counting=sampler.name in COUNTED)
     stirred = steps - math.ceil(_QUIET * steps) if start.rounds else 0
     for i in range(stirred):
         x = seen.langevin(x, sigmas[i])
-        x = _drive(sampler, seen, x, sigmas[i : i + 2], noise, _counted(on_step, i, steps), options)
-    x = _drive(sampler, seen, x, sigmas[stirred:], noise, _counted(on_step, stirred, steps), options)
+        x = _drive(sampler, seen, x, sigmas[i : i + 2], noise, _counted(on_step, seen, i, steps), options)
+    x = _drive(sampler, seen, x, sigmas[stirred:], noise, _counted(on_step, seen, stirred, steps), options)
     return seen.keep(x)
 
 
@@ -111,20 +115,44 @@ def first_latents(start: Start, sigma: float) -> Tensor:
 class Kept:
     """A model that is held to the kept part of the source: outside the mask it always answers the source.
 
-    Without a mask it is the model itself.
+    Without a mask it is the model itself. It tells the `Guided` below at which step the run stands.
+
+    Attributes:
+        step, steps: see `Guided`; `counting`: whether calls are counted, not steps.
     """
 
-    def __init__(self, model: Denoiser, start: Start, noise: Noise) -> None:
+    def __init__(self, model: Denoiser, start: Start, noise: Noise, steps: int = 1, *, counting: bool = False) -> None:
         self._model, self._start, self._noise = model, start, noise
         self._source, self._mask = start.source, start.mask
         self._level = math.inf
         self._kept_noise = start.noise
+        self.step, self.steps, self.counting = 0, steps, counting
+        self._unguided = start.noise
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Denoised x, blended with the source by the mask."""
+        fresh = self._source is not None and self._mask is not None and self._start.fresh
+        denoised = self._ask(self._renoised(x, sigma) if fresh else x, sigma)
+        guided = steered(self._model)
+        self._unguided = denoised if guided is None or guided.unguided is None else guided.unguided
+        if self.counting:
+            self.step += 1
+        return self._blended(denoised)
+
+    @property
+    def unguided(self) -> Tensor:
+        """The answer to the last call without the prompt (see `Guided`), blended with the source as the answer itself was."""
+        return self._blended(self._unguided)
+
+    def _ask(self, x: Tensor, sigma: float) -> Tensor:
+        """The model's answer, after it was told the step."""
+        if (guided := steered(self._model)) is not None:
+            guided.step, guided.steps = self.step, self.steps
+        return self._model(x, sigma)
+
+    def _blended(self, denoised: Tensor) -> Tensor:
         if self._source is None or self._mask is None:
-            return self._model(x, sigma)
-        denoised = self._model(self._renoised(x, sigma) if self._start.fresh else x, sigma)
+            return denoised
         return denoised * self._mask + self._source * (1 - self._mask)
 
     def keep(self, x: Tensor) -> Tensor:
@@ -156,7 +184,7 @@ class Kept:
         pull = 1 + _PULL * known
         step = torch.where(known > 0, -math.expm1(-_MOVE * (1 + _PULL)), -math.expm1(-_MOVE))
         for _ in range(self._start.rounds):
-            denoised = self._model(x, sigma)
+            denoised = self._ask(x, sigma)
             target = torch.where(known > 0, source * (1 + _PULL) - denoised * _PULL, denoised)
             spread = sigma * torch.sqrt(step * (2 - step * stiffness(x, denoised, known, sigma)) / pull)
             x = x + (target - x) * (step / pull) + spread * self._noise(sigma, sigma)
@@ -183,9 +211,15 @@ def stiffness(x: Tensor, denoised: Tensor, known: Tensor, sigma: float) -> Tenso
     return torch.where(known > 0, 1.0, pull.clamp(max=1.0))
 
 
-def _counted(on_step: OnStep, before: int, steps: int) -> Callable[[int, float, Tensor], None]:
-    """`on_step` for a run that begins after `before` of `steps` steps."""
-    return lambda i, sigma, denoised: on_step(min(before + i + 1, steps), steps, sigma, denoised)
+def _counted(on_step: OnStep, seen: Kept, before: int, steps: int) -> Callable[[int, float, Tensor], None]:
+    """`on_step` for a run that begins after `before` of `steps` steps; what the model is asked from then on belongs to the next step."""
+
+    def report(i: int, sigma: float, denoised: Tensor) -> None:
+        if not seen.counting:
+            seen.step = before + i + 1
+        on_step(min(before + i + 1, steps), steps, sigma, denoised)
+
+    return report
 
 
 def _drive(

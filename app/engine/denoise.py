@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from app.engine.guidance import steered
-from app.engine.prompt.schedule import TWICE, counted_steps
+from app.engine.guidance import CALLS_COUNTED, counted_steps, steered
 from app.engine.samplers import SamplerRow
 
 Denoiser = Callable[[Tensor, float], Tensor]
@@ -26,8 +25,6 @@ _MOVE = 0.4
 """The length of a Langevin round, in units of the noise variance (delta)."""
 _QUIET = 0.12
 """The share of steps at the end that have no Langevin rounds."""
-COUNTED = TWICE | {"PLMS"}
-"""Samplers that ask the network more than once in a step and for which A1111 counts the calls (PLMS has one call too many)."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ def denoise(
     sigmas = levels_for(start, sigmas)
     x = first_latents(start, sigmas[0])
     steps = len(sigmas) - 1
-    seen = Kept(model, start, noise, counted_steps(sampler.name, steps), counting=sampler.name in COUNTED)
+    seen = Kept(model, start, noise, counted_steps(sampler.name, steps), counting=sampler.name in CALLS_COUNTED)
     stirred = steps - math.ceil(_QUIET * steps) if start.rounds else 0
     for i in range(stirred):
         x = seen.langevin(x, sigmas[i])

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 Predict = Callable[[Tensor, float, Tensor, Tensor | None], Tensor]
 """(x (b,4,h,w), sigma, contexts (k,n,w), surroundings (1 or b,m,h,w) or None) -> (k * b,4,h,w) denoised, all pictures of the first context first."""
 
+CALLS_COUNTED = {"Heun": 2, "DPM2": 2, "DPM2 a": 2, "DPM++ 2S a": 2, "DPM++ SDE": 2, "Restart": 2, "PLMS": 1}
+"""Samplers for which A1111 counts the calls of the model instead of the steps, and how many calls it expects in each step.
+
+With them `[a:b:5]` switches after five calls, and every other call is one that "NGMS" may shorten."""
+
+
 @dataclass(frozen=True)
 class Guidance:
     """How strictly the prompt is followed.
@@ -28,7 +34,7 @@ class Guidance:
         quiet_below: noise level below which the negative prompt is left out at every other step (A1111's "NGMS"); 0: never.
         quiet_always: and at the steps between (A1111's "NGMS all steps").
         both: ask with and without the prompt at CFG 1 too, since the sampler wants to know `unguided` (CFG++).
-        prompt_steps: what the prompt's schedule counts to, see `prompt.schedule.counted_steps`; None: the steps of the run.
+        prompt_steps: what the prompt's schedule counts to, see `counted_steps`; None: the steps of the run.
     """
 
     scale: float
@@ -47,7 +53,7 @@ class Guided:
 
     Attributes:
         step, steps: where the run stands (step from 0); the loop sets them before each call. For the samplers in
-            `denoise.COUNTED` calls are counted, as A1111 does, for others the steps.
+            `CALLS_COUNTED` calls are counted, as A1111 does, for others the steps.
         unguided: (b,4,h,w), the answer to the last call without the prompt; the answer itself where the negative was not asked.
         row: evaluate the only picture as row `row` of the surroundings; None: as they come.
     """
@@ -107,6 +113,11 @@ class Guided:
             states = [states for _, states in told.positives]
             self._contexts = told, alone, torch.cat(states if alone or told.negative is None else [told.negative, *states])
         return self._contexts[2]
+
+
+def counted_steps(sampler: str, steps: int) -> int:
+    """What `Guided.step` counts to in `steps` steps of that sampler."""
+    return steps * CALLS_COUNTED.get(sampler, 1)
 
 
 def combined(base: Tensor, parts: tuple[Tensor, ...], weights: list[float]) -> Tensor:

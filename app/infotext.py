@@ -91,6 +91,8 @@ def common_pairs(request: AnyRequest, seed: int, size: tuple[int, int] | None) -
         "Denoising strength": number(strength) if (strength := getattr(request, "denoising_strength", None)) is not None else "",
         "Clip skip": str(request.clip_skip) if request.clip_skip > 1 else "",
         "RNG": request.rng,
+        "Emphasis": request.emphasis if request.emphasis != "Original" else "",
+        "Prompt word wrap": str(request.comma_backtrack) if request.comma_backtrack != 20 else "",
     }
 
 
@@ -196,6 +198,7 @@ OUTPAINT_KEYS = {"Outpaint overlap": "overlap", "Outpaint fill": "outpaint_fill"
 KEYS: dict[str, tuple[str, str]] = {
     "Steps": ("steps", ""), "Sampler": ("sampler", ""), "Schedule type": ("schedule", "Automatic"), "CFG scale": ("cfg_scale", ""),
     "Seed": ("seed", ""), "Model": ("checkpoint", ""), "VAE": ("vae", "None"), "Clip skip": ("clip_skip", "1"), "RNG": ("rng", "GPU"),
+    "Emphasis": ("emphasis", "Original"), "Prompt word wrap": ("comma_backtrack", "20"),
     "Denoising strength": ("denoising_strength", ""), "Size-1": ("width", ""), "Size-2": ("height", ""), "Resize mode": ("resize_mode", "Just resize"),
     "Mask blur": ("mask_blur", ""), "Mask mode": ("mask_mode", "Inpaint masked"), "Masked content": ("masked_content", "original"),
     "Inpaint area": ("inpaint_area", "Whole picture"), "Masked area padding": ("mask_padding", "32"),

@@ -25,6 +25,7 @@ Coherence = Literal["Fast", "Normal", "Best"]
 Direction = Literal["out", "in", "out then in", "in then out"]
 VideoFormat = Literal["webp", "mp4"]
 NoiseSource = Literal["NV", "CPU"]
+EmphasisMode = Literal["Original", "No norm", "Ignore", "None"]
 
 
 def param(default: Any, label: str, help: str = "", *, step: float | None = None, widget: str = "", choices: str = "", **bounds: Any) -> Any:
@@ -85,6 +86,8 @@ class Request(Asked):
     steps: int = param(20, "Sampling steps", step=1, ge=1, le=150)
     cfg_scale: float = param(5.0, "CFG scale", "How strictly to follow the prompt; 1 is fastest and ignores the negative prompt", step=0.5, ge=0, le=30)
     clip_skip: int = param(1, "Clip skip", "How many last layers of the text encoder to leave out, plus one", step=1, ge=1, le=12)
+    emphasis: EmphasisMode = param("Original", "Emphasis", "What brackets do to words. No norm: weights alone; Ignore: nothing; None: brackets are text")
+    comma_backtrack: int = param(20, "Prompt word wrap", "How many tokens before the end of a chunk a comma may break a long prompt", step=1, ge=0, le=74)
     seed: int = param(-1, "Seed", "-1 draws a new one", widget="number", ge=-1, le=MAX_SEED)
     rng: NoiseSource = param("NV", "Noise source", "NV: the same picture on every device")
 

@@ -76,6 +76,7 @@ def test_a_v_prediction_file_is_told_from_an_epsilon_file_and_drawn_as_one(shipp
     from app.engine.checkpoints.recognise import inspect_file
     from app.engine.device import make_plan
     from app.engine.families import FAMILIES
+    from app.engine.guidance import Guidance
     from app.settings import Settings
     from tests import tiny
 
@@ -89,7 +90,7 @@ def test_a_v_prediction_file_is_told_from_an_epsilon_file_and_drawn_as_one(shipp
     v_model = families["sd1-v"].load(inspect_file(marked, "marked", "checkpoint"), None, plan)
     epsilon_model = families["sd1"].load(inspect_file(single, "plain", "checkpoint"), None, plan)
     x, sigma = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), 2.0
-    v, epsilon = (model.denoiser(model.encode_prompt("a house", "", 1), 1.0)(x, sigma) for model in (v_model, epsilon_model))
+    v, epsilon = (model.denoiser(model.encode_prompt("a house", ""), Guidance(1.0))(x, sigma) for model in (v_model, epsilon_model))
     # x / sqrt(sigma^2 + 1) is the paper's z_t with alpha = 1 / sqrt(sigma^2 + 1): its x0 = alpha z_t - sigma_t v
     network = (x - epsilon) / sigma
     assert torch.allclose(v, x / (sigma**2 + 1) - network * sigma / (sigma**2 + 1) ** 0.5, atol=1e-5)

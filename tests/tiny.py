@@ -216,3 +216,9 @@ def _write_tokenizer(path: Path, clip_vocabulary: bool) -> None:
     (path / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
     config = {"tokenizer_class": "CLIPTokenizer", "bos_token": "<|startoftext|>", "eos_token": "<|endoftext|>", "model_max_length": 77}
     (path / "tokenizer_config.json").write_text(json.dumps(config))
+
+
+def both(told):
+    """Hidden states of the prompt and of the negative prompt, in a conditioning that does not change on the way."""
+    at = told.at(0, told.steps)
+    return at.positives[0][1], at.negative

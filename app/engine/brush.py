@@ -11,7 +11,10 @@ from app.engine.checkpoints.find import Shelf
 from app.engine.denoise import Denoiser, Start, denoise
 from app.engine.families.sd1 import Conditioning, Sd1Model
 from app.engine.families.sd1_inpaint import Sd1InpaintModel
+from app.engine.guidance import Guidance, PictureByPicture, counted_steps
 from app.engine.noise import Stream
+from app.engine.prompt.chunks import Reading
+from app.engine.prompt.conditioning import is_whole
 from app.engine.prompt.grammar import Network, check_kinds, extract_networks, strip_comments
 from app.engine.samplers import SAMPLERS, resolve_pair
 from app.engine.schedules import sigmas_for
@@ -29,9 +32,15 @@ class Brush:
     Attributes:
         native: the model's native side in pixels.
         facts: what the pictures' infotext says of the model, up to date after each call.
+        prompt_steps: what schedules in prompts count to: the request's steps, or network calls (`prompt.schedule.counted_steps`).
     """
 
-    def __init__(self, request: AnyRequest, model: Sd1Model, shelf: Shelf, extensions: Extensions, report: Report) -> None:
+    def __init__(
+        self, request: AnyRequest, model: Sd1Model, shelf: Shelf, extensions: Extensions, report: Report, *, first_steps: int | None = None
+    ) -> None:
+        """Args:
+        first_steps: for the brush of a second pass, what the first one counted to (its `prompt_steps`): prompts address both.
+        """
         self.request, self.model = request, model
         self.native = model.file.native
         self._shelf, self._extensions, self._report = shelf, extensions, report
@@ -40,6 +49,8 @@ class Brush:
         self._blank: dict[tuple[int, int], Tensor | None] = {}
         sampler, self._schedule = resolve_pair(request.sampler, request.schedule)
         self._row = SAMPLERS[sampler]
+        self.prompt_steps = counted_steps(sampler, request.steps)
+        self._first_steps = first_steps
 
     @property
     def facts(self) -> dict[str, str]:
@@ -99,7 +110,7 @@ class Brush:
         self.progress("encoding", number=number)
         around = self._nothing_kept(width * 8, height * 8) if start.surroundings is None else start.surroundings
         texts = self.request.prompt if prompt is None else prompt, self.request.negative_prompt if negative is None else negative
-        model = self._guided(*texts, around)
+        model = self._guided(*texts, around, number)
         self.model.placement.begin(width * 8, height * 8, rows)
         self.model.prepare_preview()
         self.progress("sampling", number=number, steps=self.request.steps)
@@ -130,25 +141,24 @@ class Brush:
             self._blank = {(width, height): self.surroundings(np.zeros((height, width, 3), np.uint8), np.ones((height, width), bool))}
         return self._blank[width, height]
 
-    def _guided(self, prompt: str, negative: str, around: Tensor | None) -> Denoiser:
+    def _guided(self, prompt: str, negative: str, around: Tensor | None, number: int) -> Denoiser:
         """The denoiser of the two prompts, with the LoRAs in the weights and the extensions around it."""
         text, networks = extract_networks(strip_comments(prompt))
         negative, _ = extract_networks(strip_comments(negative))
         embeddings = self._shelf.embeddings()
         if self.model.begin(self._loras(networks), embeddings):
             self._told = None
-        scale = self.request.cfg_scale
+        unread = self.request.cfg_scale == 1 and is_whole(text)
         self._facts.pop("TI hashes", None)
-        self._facts |= self._embedding_facts(text if scale == 1 else f"{text} {negative}")
-        told = self._conditioning(text, None if scale == 1 else negative)
-        guided = self.model.denoiser(told, scale, around)
+        self._facts |= self._embedding_facts(text if unread else f"{text} {negative}")
+        told = self._conditioning(text, None if unread else negative, number)
+        guided = self.model.denoiser(told, self._guidance(), around)
         single = self._extended(guided)
-        if single is guided or self.model.plan.batched:
-            return single
-        if around is None or around.shape[0] == 1:
-            return lambda x, sigma: torch.cat([single(x[i : i + 1], sigma) for i in range(x.shape[0])])
-        rows = [self._extended(self.model.denoiser(told, scale, row)) for row in around.split(1)]
-        return lambda x, sigma: torch.cat([row(x[i : i + 1], sigma) for i, row in enumerate(rows)])
+        return single if single is guided or self.model.plan.batched else PictureByPicture(single, guided)
+
+    def _guidance(self) -> Guidance:
+        """What the request says about guidance."""
+        return Guidance(self.request.cfg_scale, prompt_steps=self.prompt_steps)
 
     def _extended(self, model: Denoiser) -> Denoiser:
         """The denoiser with the extensions around it; itself when there are none."""
@@ -156,10 +166,14 @@ class Brush:
             model = changed
         return model
 
-    def _conditioning(self, text: str, negative: str | None) -> Conditioning:
+    def _conditioning(self, text: str, negative: str | None, number: int) -> Conditioning:
         """The prompts encoded; the last ones are remembered, since every batch of a job asks for the same."""
         if self._told is None or self._told[0] != (text, negative):
-            self._told = ((text, negative), self.model.encode_prompt(text, negative, self.request.clip_skip))
+            request = self.request
+            reading = Reading(request.clip_skip, request.emphasis, request.comma_backtrack)
+            steps, hires_steps = (self.prompt_steps, None) if self._first_steps is None else (self._first_steps, self.prompt_steps)
+            told = self.model.encode_prompt(text, negative, reading, steps, hires_steps, lambda: self.progress("encoding", number=number))
+            self._told = ((text, negative), told)
         return self._told[1]
 
     def _loras(self, networks: Sequence[Network]) -> list[Lora]:

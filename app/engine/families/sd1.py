@@ -5,7 +5,6 @@ Latents are float32 on the CPU everywhere outside this file, so that samplers co
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,24 +14,18 @@ from torch import Tensor
 from app.engine.adapters import Adapters, Lora, dictionary
 from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.load import Dtypes, Networks, load_sd1
-from app.engine.denoise import Denoiser
 from app.engine.device import DevicePlan
+from app.engine.guidance import Guidance, Guided
 from app.engine.placement import Placement
 from app.engine.preview import Preview
+from app.engine.prompt.chunks import PLAIN, Reading
+from app.engine.prompt.conditioning import Conditioning, conditioning
 from app.engine.prompt.encode import encode
 from app.engine.schedules import TrainingTable
 from app.errors import BadNumbers
 
 SMALL_VAE = 20_000_000
 """Below this many parameters a VAE is cheap enough to fit a preview to it."""
-
-
-@dataclass(frozen=True)
-class Conditioning:
-    """What the UNet is told: hidden states (1, 77 * chunks, width) of the prompt and, unless CFG is 1, of the negative prompt."""
-
-    positive: Tensor
-    negative: Tensor | None
 
 
 class Sd1Model:
@@ -88,58 +81,55 @@ class Sd1Model:
         self.placement.guarded(lambda: self.adapters.apply(loras), "the LoRAs of the prompt")
         return True
 
-    def encode_prompt(self, positive: str, negative: str | None, clip_skip: int) -> Conditioning:
-        """Both prompts as the UNet reads them, of equal length: the shorter is filled with the empty prompt, as A1111 does.
+    def encode_prompt(
+        self,
+        positive: str,
+        negative: str | None,
+        reading: Reading = PLAIN,
+        steps: int = 1,
+        hires_steps: int | None = None,
+        on_text: Callable[[], None] | None = None,
+    ) -> Conditioning:
+        """Both prompts over the steps of a pass, as the UNet reads them; the syntax for it is `app.engine.prompt.grammar`'s.
 
         Args:
-            negative: None when CFG is 1 and it will not be read.
-            clip_skip: 1 = the last layer of the text encoder.
-        """
-        first = self._encode(positive, clip_skip)
-        if negative is None:
-            return Conditioning(first, None)
-        second = self._encode(negative, clip_skip)
-        if first.shape != second.shape:
-            length = max(first.shape[1], second.shape[1])
-            empty = self._encode("", clip_skip)
-            first, second = (torch.cat([states, *[empty] * ((length - states.shape[1]) // empty.shape[1])], 1) for states in (first, second))
-        return Conditioning(first, second)
+            positive: without comments and extra networks.
+            negative: None when it will not be read.
+            steps: of the first pass, counted by `app.engine.prompt.schedule.counted_steps`.
+            hires_steps: of the second pass, counted so too; when given, the answer is for that pass, else for the first.
+            on_text: called before each text is encoded; may raise to stop.
 
-    def _encode(self, text: str, clip_skip: int) -> Tensor:
+        Raises:
+            BadRequest: a prompt is too long, nested too deeply or has too many parts.
+            BadCheckpoint: a textual inversion cannot be read.
+            OutOfMemory
+        """
+
+        def states(text: str) -> Tensor:
+            if on_text:
+                on_text()
+            return self._encode(text, reading)
+
+        return conditioning(positive, negative, steps, hires_steps, states)
+
+    def _encode(self, text: str, reading: Reading) -> Tensor:
         networks = self._networks
         read = dictionary(networks.vocabulary, self.embeddings, text, self.context_width)
 
         def work() -> Tensor:
-            return encode(self.placement.use("text_encoder"), read, text, clip_skip, self.plan.device)
+            return encode(self.placement.use("text_encoder"), read, text, reading, self.plan.device)
 
         return self.placement.guarded(work, "the prompt")
 
-    def denoiser(self, conditioning: Conditioning, cfg_scale: float, surroundings: Tensor | None = None) -> Denoiser:
-        """(x (b,4,h,w), sigma) -> denoised: one batched call with and without the prompt, one plain call when CFG is 1.
-
-        On the CPU a batch is evaluated picture by picture, so each is bit-identical to a single one.
+    def denoiser(self, conditioning: Conditioning, guidance: Guidance, surroundings: Tensor | None = None) -> Guided:
+        """The guided `Denoiser`. On the CPU a batch is evaluated picture by picture, so each is bit-identical to a single one.
 
         Args:
             surroundings: (1 or b,n,h,w), what the UNet reads beside x; None for one with 4 input channels.
         """
-        negative = conditioning.negative if cfg_scale != 1 else None
-        context = conditioning.positive if negative is None else torch.cat([negative, conditioning.positive])
+        return Guided(self.predict, conditioning, guidance, surroundings, batched=self.plan.batched)
 
-        def once(x: Tensor, sigma: float, around: Tensor | None) -> Tensor:
-            answer = self._predict(x, sigma, context, around)
-            if negative is None:
-                return answer
-            without, guided = answer.chunk(2)
-            return without + (guided - without) * cfg_scale
-
-        def denoise(x: Tensor, sigma: float) -> Tensor:
-            if self.plan.batched or x.shape[0] == 1:
-                return once(x, sigma, surroundings)
-            return torch.cat([once(x[i : i + 1], sigma, row_of(surroundings, i)) for i in range(x.shape[0])])
-
-        return denoise
-
-    def _predict(self, x: Tensor, sigma: float, context: Tensor, surroundings: Tensor | None) -> Tensor:
+    def predict(self, x: Tensor, sigma: float, context: Tensor, surroundings: Tensor | None) -> Tensor:
         """(b,4,h,w) noisy latents and (k,n,w) contexts -> (k * b,4,h,w) denoised: the network speaks of x / sqrt(sigma^2 + 1)
         at the timestep of sigma (Karras et al. 2022, section 5 and table 1, "VE" scaling). The surroundings are not scaled."""
         pictures, contexts = x.shape[0], context.shape[0]
@@ -198,11 +188,6 @@ class Sd1Model:
     def preview(self, denoised: Tensor) -> Image.Image:
         """A small RGB picture of (b,4,h,w) latents; from any thread, after `prepare_preview`."""
         return (self._preview or Preview.of_sd1())(denoised)
-
-
-def row_of(rows: Tensor | None, i: int) -> Tensor | None:
-    """Row i of (b,...), the only one of (1,...), None of None."""
-    return rows if rows is None or rows.shape[0] == 1 else rows[i : i + 1]
 
 
 def load(file: ModelFile, vae: ModelFile | None, plan: DevicePlan) -> Sd1Model:

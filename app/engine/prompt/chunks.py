@@ -1,17 +1,35 @@
 """Prompts cut into what CLIP reads at once: chunks of 75 tokens between a start and an end, with a weight for each token.
 
-The rules are A1111's: a prompt that does not fit is broken at a comma if one is among the last 20 tokens; BREAK ends a
+The rules are A1111's: a prompt that does not fit is broken at a comma if one is among the last 20 tokens (`Reading.backtrack`); BREAK ends a
 chunk; a textual inversion is not cut. Knows no weights of any model, so that the page can count tokens with it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from app.engine.prompt.grammar import segments
+from app.engine.prompt.grammar import Piece, check_length, segments
 from app.engine.prompt.vocabulary import Vocabulary
+from app.request import EmphasisMode
 
 LENGTH = 75
-BACKTRACK = 20
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a prompt is read: options that A1111 has in its settings.
+
+    Attributes:
+        clip_skip: 1 = the last layer of the text encoder; n = the n-th from the end.
+        emphasis: what brackets do; "None" takes them, and BREAK, for text like any other.
+        backtrack: how many tokens before the end of a chunk a comma may stand to take what follows it to the next one; 0: never.
+    """
+
+    clip_skip: int = 1
+    emphasis: EmphasisMode = "Original"
+    backtrack: int = 20
+
+
+PLAIN = Reading()
 
 
 @dataclass(frozen=True)
@@ -51,25 +69,34 @@ def words_by_first(words: Sequence[Word]) -> Words:
     return table
 
 
-def chunks(vocabulary: Vocabulary, text: str, words: Words | None = None) -> list[Chunk]:
+def chunks(vocabulary: Vocabulary, text: str, words: Words | None = None, reading: Reading = PLAIN) -> list[Chunk]:
     """The chunks of a prompt, at least one, each with 77 tokens. Raises BadRequest for a prompt beyond the grammar's caps."""
-    filler = _filled(vocabulary, text, words)
+    filler = _filled(vocabulary, text, words, reading)
     if filler.chunk.tokens or not filler.done:
         filler.flush()
     return filler.done
 
 
-def count(vocabulary: Vocabulary, text: str, words: Words | None = None) -> tuple[int, int]:
+def count(vocabulary: Vocabulary, text: str, words: Words | None = None, reading: Reading = PLAIN) -> tuple[int, int]:
     """(tokens, how many fit): A1111's counter, for example (12, 75) or (80, 150)."""
-    filler = _filled(vocabulary, text, words)
+    filler = _filled(vocabulary, text, words, reading)
     used = LENGTH * len(filler.done) + len(filler.chunk.tokens)
     return used, LENGTH * max(1, -(-used // LENGTH))
 
 
-def _filled(vocabulary: Vocabulary, text: str, words: Words | None) -> "_Filler":
+def pieces_of(text: str, emphasis: EmphasisMode) -> list[list[Piece]]:
+    """The pieces of a prompt with the weights that count in an emphasis mode, one list for each BREAK. Raises BadRequest."""
+    if emphasis == "None":
+        check_length(text)
+        return [[Piece(text, 1.0)]]
+    found = segments(text)
+    return [[Piece(piece.text, 1.0) for piece in pieces] for pieces in found] if emphasis == "Ignore" else found
+
+
+def _filled(vocabulary: Vocabulary, text: str, words: Words | None, reading: Reading) -> "_Filler":
     """All chunks of a prompt, the last one still open."""
-    filler = _Filler(vocabulary, words or {})
-    for number, pieces in enumerate(segments(text)):
+    filler = _Filler(vocabulary, words or {}, reading.backtrack)
+    for number, pieces in enumerate(pieces_of(text, reading.emphasis)):
         if number:
             filler.flush()
         for piece in pieces:
@@ -80,8 +107,8 @@ def _filled(vocabulary: Vocabulary, text: str, words: Words | None) -> "_Filler"
 class _Filler:
     """Fills chunks with tokens, one after the other."""
 
-    def __init__(self, vocabulary: Vocabulary, words: Words) -> None:
-        self._vocabulary, self._words = vocabulary, words
+    def __init__(self, vocabulary: Vocabulary, words: Words, backtrack: int) -> None:
+        self._vocabulary, self._words, self._backtrack = vocabulary, words, backtrack
         self.done: list[Chunk] = []
         self.chunk = Chunk()
         self._comma = -1
@@ -116,7 +143,7 @@ class _Filler:
         chunk = self.chunk
         if self._vocabulary.comma is not None and token == self._vocabulary.comma:
             self._comma = len(chunk.tokens)
-        elif len(chunk.tokens) == LENGTH and self._comma != -1 and LENGTH - self._comma <= BACKTRACK:
+        elif len(chunk.tokens) == LENGTH and self._comma != -1 and LENGTH - self._comma <= self._backtrack:
             cut = self._comma + 1
             tokens, weights = chunk.tokens[cut:], chunk.weights[cut:]
             chunk.tokens, chunk.weights = chunk.tokens[:cut], chunk.weights[:cut]

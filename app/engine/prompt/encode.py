@@ -1,4 +1,4 @@
-"""From chunks of tokens to what the UNet's cross-attention reads, as A1111 computes it (emphasis "Original")."""
+"""From chunks of tokens to what the UNet's cross-attention reads, as A1111 computes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from app.engine.prompt.chunks import Chunk, Words, chunks
+from app.engine.prompt.chunks import Chunk, Reading, Words, chunks
 from app.engine.prompt.vocabulary import Vocabulary
 
 Vectors = Mapping[str, Tensor]
@@ -26,19 +26,19 @@ class Dictionary:
 
 
 @torch.no_grad()
-def encode(text_encoder: Any, dictionary: Dictionary, text: str, clip_skip: int, device: torch.device) -> Tensor:
+def encode(text_encoder: Any, dictionary: Dictionary, text: str, reading: Reading, device: torch.device) -> Tensor:
     """The hidden states of a prompt: (1, 77 * chunks, width), in the text encoder's dtype.
 
     Args:
         text_encoder: transformers' CLIPTextModel.
-        clip_skip: 1 = the last layer; n = the n-th from the end. The final norm is always applied.
+        reading: clip skip (the final norm is always applied), emphasis mode and where long prompts are broken.
         device: where the text encoder computes, and the answer lies.
     """
-    cut = chunks(dictionary.vocabulary, text, dictionary.words)
-    return torch.hstack([_encode_chunk(text_encoder, chunk, clip_skip, dictionary.vectors, device) for chunk in cut])
+    cut = chunks(dictionary.vocabulary, text, dictionary.words, reading)
+    return torch.hstack([_encode_chunk(text_encoder, chunk, reading, dictionary.vectors, device) for chunk in cut])
 
 
-def _encode_chunk(text_encoder: Any, chunk: Chunk, clip_skip: int, vectors: Vectors, device: torch.device) -> Tensor:
+def _encode_chunk(text_encoder: Any, chunk: Chunk, reading: Reading, vectors: Vectors, device: torch.device) -> Tensor:
     table = text_encoder.embeddings.token_embedding
     tokens = torch.tensor([chunk.tokens], device=device)
     hook = table.register_forward_hook(lambda module, given, found: _with_words(found, chunk, vectors)) if chunk.words else None
@@ -47,12 +47,12 @@ def _encode_chunk(text_encoder: Any, chunk: Chunk, clip_skip: int, vectors: Vect
     finally:
         if hook:
             hook.remove()
-    if clip_skip > 1:
+    if reading.clip_skip > 1:
         layers = len(output.hidden_states) - 1
-        states = text_encoder.final_layer_norm(output.hidden_states[-min(clip_skip, layers)])
+        states = text_encoder.final_layer_norm(output.hidden_states[-min(reading.clip_skip, layers)])
     else:
         states = output.last_hidden_state
-    return _weighted(states, chunk.weights)
+    return _weighted(states, chunk.weights, restore=reading.emphasis != "No norm")
 
 
 def _with_words(embedded: Tensor, chunk: Chunk, vectors: Vectors) -> Tensor:
@@ -64,8 +64,8 @@ def _with_words(embedded: Tensor, chunk: Chunk, vectors: Vectors) -> Tensor:
     return embedded
 
 
-def _weighted(states: Tensor, weights: list[float]) -> Tensor:
-    """Each token's state times its weight, then all scaled so that their mean is what it was.
+def _weighted(states: Tensor, weights: list[float], *, restore: bool) -> Tensor:
+    """Each token's state times its weight, then, with `restore`, all scaled so that their mean is what it was.
 
     Where the mean is next to nothing, before or after, the quotient of both says nothing of the size and may be anything:
     then nothing is scaled.
@@ -74,5 +74,7 @@ def _weighted(states: Tensor, weights: list[float]) -> Tensor:
         return states
     mean, least = states.float().mean(), _LEAST_MEAN * states.float().std()
     states = states * torch.tensor([weights]).to(states)[..., None]
+    if not restore:
+        return states
     after = states.float().mean()
     return states * (mean / after).to(states) if min(mean.abs(), after.abs()) > least else states

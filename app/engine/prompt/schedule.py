@@ -13,6 +13,13 @@ _TOKEN = re.compile(r"(?:[^\\\[\]():|]|\\.)+|[\s\S]")
 _PLAIN = re.compile(r"(?:[^\\\[\]():|]|\\.)+")
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?)\s*")
 _CLOSES = {")": "(", "]": "["}
+TWICE = frozenset({"DPM++ SDE", "DPM++ 2S a", "Heun", "DPM2", "DPM2 a", "Restart"})
+"""Samplers that ask the network twice a step. A1111 counts calls, so their prompts change over twice as many steps."""
+
+
+def counted_steps(sampler: str, steps: int) -> int:
+    """What a prompt's schedule counts to, for `steps` steps of a sampler of that name: A1111's count of network calls."""
+    return steps * 2 if sampler in TWICE else steps
 
 
 @dataclass
@@ -71,8 +78,8 @@ def schedule(text: str, steps: int, hires_steps: int | None = None, *, capped: b
 
     Args:
         text: one part of the prompt (see `grammar.split_and`).
-        steps: of the first pass.
-        hires_steps: of the second pass; when given, the answer is for that pass: fractions from 1.0 to 2.0 address it,
+        steps: of the first pass, counted by `counted_steps`.
+        hires_steps: of the second pass, counted so too; when given, the answer is for that pass: fractions from 1.0 to 2.0 address it,
             whole numbers count on from `steps`.
 
     Returns:

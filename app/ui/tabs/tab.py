@@ -24,7 +24,7 @@ class Group:
 
 SAMPLING = Group("Sampling", (("checkpoint",), ("sampler", "schedule"), ("steps", "cfg_scale"), ("seed",)))
 BATCH = ("batch_count", "batch_size")
-MORE = Group("More", (("styles",), ("vae",), ("clip_skip", "rng")), open=False)
+MORE = Group("More", (("styles",), ("vae",), ("clip_skip", "rng"), ("emphasis", "comma_backtrack")), open=False)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import torch
 from app.engine.checkpoints.recognise import inspect_folder
 from app.engine.device import DevicePlan
 from app.engine.families.sd1 import load
+from app.engine.guidance import Guidance
 from tests import tiny
 
 X = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -25,32 +26,32 @@ def spoken(model, x, sigma, states):
 
 
 def test_denoised_is_x_less_sigma_times_the_predicted_noise(model):
-    told = model.encode_prompt("a cat", "night", 1)
+    told = model.encode_prompt("a cat", "night")
     for sigma in (14.6, 1.0, 0.03):
         x = X * sigma
-        with_prompt, without = (x - sigma * spoken(model, x, sigma, states) for states in (told.positive, told.negative))
+        with_prompt, without = (x - sigma * spoken(model, x, sigma, states) for states in tiny.both(told))
         expected = without + 7 * (with_prompt - without)
-        assert torch.allclose(model.denoiser(told, 7.0)(x, sigma), expected, atol=1e-4 * sigma + 1e-5)
-        assert torch.allclose(model.denoiser(told, 1.0)(x, sigma), with_prompt, atol=1e-4 * sigma + 1e-5)
+        assert torch.allclose(model.denoiser(told, Guidance(7.0))(x, sigma), expected, atol=1e-4 * sigma + 1e-5)
+        assert torch.allclose(model.denoiser(told, Guidance(1.0))(x, sigma), with_prompt, atol=1e-4 * sigma + 1e-5)
 
 
 def test_v_prediction(model, tmp_path):
     other = load(inspect_folder(tiny.make_folder(tmp_path / "v", prediction_type="v_prediction"), "v"), None, DevicePlan())
-    told, sigma = other.encode_prompt("a cat", None, 1), 2.0
+    told, sigma = other.encode_prompt("a cat", None), 2.0
     c = 1 / math.sqrt(sigma**2 + 1)
-    expected = X * c**2 - sigma * c * spoken(other, X, sigma, told.positive)
-    assert torch.allclose(other.denoiser(told, 1.0)(X, sigma), expected, atol=1e-5)
+    expected = X * c**2 - sigma * c * spoken(other, X, sigma, tiny.both(told)[0])
+    assert torch.allclose(other.denoiser(told, Guidance(1.0))(X, sigma), expected, atol=1e-5)
 
 
 def test_a_batch_is_evaluated_picture_by_picture_on_the_cpu_and_at_once_elsewhere(model):
-    told = model.encode_prompt("a cat", "", 1)
+    told = model.encode_prompt("a cat", "")
     batch = torch.cat([X, X.flip(-1), -X])
-    one_by_one = model.denoiser(told, 5.0)(batch, 3.0)
-    assert all(torch.equal(one_by_one[i : i + 1], model.denoiser(told, 5.0)(batch[i : i + 1], 3.0)) for i in range(3))
+    one_by_one = model.denoiser(told, Guidance(5.0))(batch, 3.0)
+    assert all(torch.equal(one_by_one[i : i + 1], model.denoiser(told, Guidance(5.0))(batch[i : i + 1], 3.0)) for i in range(3))
     sizes = []
     handle = model.placement.networks["unet"].register_forward_pre_hook(lambda module, given: sizes.append(given[0].shape[0]))
     plan, model.plan = model.plan, Together(**vars(model.plan))
-    at_once = model.denoiser(told, 5.0)(batch, 3.0)
+    at_once = model.denoiser(told, Guidance(5.0))(batch, 3.0)
     model.plan = plan
     handle.remove()
     assert sizes == [6] and torch.allclose(at_once, one_by_one, atol=1e-4)
@@ -61,9 +62,10 @@ class Together(DevicePlan):
 
 
 def test_prompts_of_different_length_are_filled_with_the_empty_prompt(model):
-    told = model.encode_prompt("a cat", "the house, " * 40, 1)
-    assert told.positive.shape == told.negative.shape and told.positive.shape[1] > 77
-    assert torch.equal(told.positive[:, 77:154], model.encode_prompt("", None, 1).positive)
+    told = model.encode_prompt("a cat", "the house, " * 40)
+    positive, negative = tiny.both(told)
+    assert positive.shape == negative.shape and positive.shape[1] > 77
+    assert torch.equal(positive[:, 77:154], tiny.both(model.encode_prompt("", None))[0])
 
 
 def test_pictures_and_latents(model):

@@ -12,6 +12,7 @@ from app.engine.device import DevicePlan
 from app.engine.families import FAMILIES
 from app.engine.families.sd1 import load as load_sd1
 from app.engine.families.sd1_inpaint import Sd1InpaintModel
+from app.engine.guidance import Guidance
 from app.errors import BadCheckpoint
 from tests import tiny
 from tools.embedded.ldm import BASE_KEY, write_ldm
@@ -43,25 +44,25 @@ def model(folder: Path) -> Sd1InpaintModel:
 
 def test_the_unet_reads_latents_mask_and_masked_picture_in_this_order(model: Sd1InpaintModel) -> None:
     x, around, sigma = normal(1, 4, 8, 8) * 3, normal(1, 5, 8, 8, seed=1), 2.5
-    told = model.encode_prompt("a cat", "night", 1)
+    told = model.encode_prompt("a cat", "night")
     c_in = 1 / math.sqrt(sigma**2 + 1)
     given = torch.cat([x * c_in, around], 1)
     unet = model.placement.networks["unet"]
     with torch.no_grad():
-        with_prompt, without = (unet(given, torch.tensor([model.table.timestep(sigma)]), states)[0] for states in (told.positive, told.negative))
+        with_prompt, without = (unet(given, torch.tensor([model.table.timestep(sigma)]), states)[0] for states in tiny.both(told))
     expected = x - sigma * (without + 7 * (with_prompt - without))
-    assert torch.allclose(model.denoiser(told, 7.0, around)(x, sigma), expected, atol=1e-4)
+    assert torch.allclose(model.denoiser(told, Guidance(7.0), around)(x, sigma), expected, atol=1e-4)
 
 
 def test_each_picture_of_a_batch_has_its_own_surroundings(model: Sd1InpaintModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, around, told = normal(3, 4, 8, 8), normal(3, 5, 8, 8, seed=1), model.encode_prompt("a cat", "", 1)
-    single = [model.denoiser(told, 5.0, around[i : i + 1])(x[i : i + 1], 3.0) for i in range(3)]
-    assert torch.equal(model.denoiser(told, 5.0, around)(x, 3.0), torch.cat(single))
-    shared = model.denoiser(told, 5.0, around[:1])(x, 3.0)
+    x, around, told = normal(3, 4, 8, 8), normal(3, 5, 8, 8, seed=1), model.encode_prompt("a cat", "")
+    single = [model.denoiser(told, Guidance(5.0), around[i : i + 1])(x[i : i + 1], 3.0) for i in range(3)]
+    assert torch.equal(model.denoiser(told, Guidance(5.0), around)(x, 3.0), torch.cat(single))
+    shared = model.denoiser(told, Guidance(5.0), around[:1])(x, 3.0)
     assert torch.equal(shared[:1], single[0]) and not torch.equal(shared[1:2], single[1])
     monkeypatch.setattr(model, "plan", Together(**vars(model.plan)))
-    assert torch.allclose(model.denoiser(told, 5.0, around)(x, 3.0), torch.cat(single), atol=1e-4)
-    assert torch.allclose(model.denoiser(told, 5.0, around[:1])(x, 3.0), shared, atol=1e-4)
+    assert torch.allclose(model.denoiser(told, Guidance(5.0), around)(x, 3.0), torch.cat(single), atol=1e-4)
+    assert torch.allclose(model.denoiser(told, Guidance(5.0), around[:1])(x, 3.0), shared, atol=1e-4)
 
 
 def test_surroundings_are_the_mask_and_the_encoded_picture(model: Sd1InpaintModel) -> None:
@@ -85,7 +86,7 @@ def test_a_single_file_says_the_same_as_the_folder(embedded: bool, made: tiny.Pa
     for file in files:
         model = FAMILIES[file.family].load(file, None, DevicePlan())
         around = model.surroundings(normal(1, 3, 64, 64).clamp(-1, 1), torch.ones(1, 1, 8, 8))
-        answers.append(model.denoiser(model.encode_prompt("the house", "", 1), 4.0, around)(normal(1, 4, 8, 8), 2.0))
+        answers.append(model.denoiser(model.encode_prompt("the house", ""), Guidance(4.0), around)(normal(1, 4, 8, 8), 2.0))
     assert torch.equal(*answers)
 
 

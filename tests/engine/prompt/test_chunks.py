@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.engine.checkpoints.recognise import inspect_file, inspect_folder
-from app.engine.prompt.chunks import Word, chunks, count, words_by_first
+from app.engine.prompt.chunks import Reading, Word, chunks, count, words_by_first
 from app.engine.prompt.counter import count_tokens
 from app.engine.prompt.vocabulary import clip_vocabulary, folder_vocabulary
 from app.errors import BadCheckpoint, BadRequest
@@ -51,6 +51,22 @@ def test_a_near_comma_takes_what_follows_it_along(clip):
     assert first.tokens[:63] == [START] + [A] * 60 + [COMMA, END] and second.tokens[:22] == [START] + [A] * 20 + [END]
     far, _ = chunks(clip, "a " * 50 + ", " + "a " * 30)
     assert far.tokens[75] == A and far.tokens[76] == END
+
+
+def test_how_near_a_comma_must_be_is_said_by_the_reading(clip):
+    text = "a " * 60 + ", " + "a " * 20
+    places = {backtrack: chunks(clip, text, reading=Reading(backtrack=backtrack))[0].tokens.index(END) for backtrack in (0, 14, 15, 74)}
+    assert places == {0: 76, 14: 76, 15: 62, 74: 62}
+    at_the_end = "a " * 74 + ", a"
+    assert chunks(clip, at_the_end, reading=Reading(backtrack=0))[0].tokens == chunks(clip, at_the_end)[0].tokens
+
+
+def test_emphasis_modes_change_weights_and_what_brackets_are(clip):
+    (original,), (ignored,) = chunks(clip, "a (cat:1.5)"), chunks(clip, "a (cat:1.5)", reading=Reading(emphasis="Ignore"))
+    assert original.tokens == ignored.tokens and original.weights[2] == 1.5 and set(ignored.weights) == {1.0}
+    assert len(chunks(clip, "a BREAK b", reading=Reading(emphasis="Ignore"))) == 2
+    (literal,) = chunks(clip, "a BREAK (b:1.5)", reading=Reading(emphasis="None"))
+    assert literal.tokens[1 : 1 + len(clip.ids("a break (b:1.5)"))] == clip.ids("a break (b:1.5)") and set(literal.weights) == {1.0}
 
 
 def test_break_ends_a_chunk(clip):

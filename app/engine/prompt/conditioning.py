@@ -1,0 +1,121 @@
+"""What the network is told over the steps of a run: AND parts with their weights, and prompts that change on the way."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from app.engine.prompt.grammar import split_and
+from app.engine.prompt.schedule import schedule
+from app.errors import BadRequest
+
+MAX_PARTS = 64
+"""AND parts of one prompt; each costs a network call in each step."""
+
+Timeline = Sequence[tuple[int, str]]
+"""(last step, text) pairs, see `schedule.schedule`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """What the network is told in one step. All states have the same length.
+
+    Attributes:
+        positives: (weight, hidden states (1,n,width)) of each AND part, at least one.
+        negative: hidden states (1,n,width) of the negative prompt; None when it is not read.
+    """
+
+    positives: tuple[tuple[float, Tensor], ...]
+    negative: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """The prompts over the steps of a run, encoded.
+
+    Attributes:
+        steps: what the run counts to.
+        ends: the last step of each moment, rising.
+        moments: what is told up to that step; the same object where the same is told.
+    """
+
+    steps: int
+    ends: tuple[int, ...]
+    moments: tuple[Told, ...]
+
+    def at(self, step: int, steps: int) -> Told:
+        """What the network is told at a step. A1111's rule, off by one as it is: steps count from 0 here, yet from 1 in prompts.
+
+        Args:
+            step: from 0; `schedule.counted_steps` says where calls are counted instead.
+            steps: what `step` counts to. Where it is not `self.steps`, `step` is taken as that share of the way.
+        """
+        if len(self.moments) == 1:
+            return self.moments[0]
+        place = bisect_left(self.ends, step if steps == self.steps else step * self.steps // steps)
+        return self.moments[min(place, len(self.ends) - 1)]
+
+
+def is_whole(positive: str) -> bool:
+    """Whether a prompt is one part of weight 1, so that at CFG 1 the negative prompt has no say. Raises BadRequest: it is too long."""
+    return [weight for _, weight in split_and(positive)] == [1.0]
+
+
+def timelines(positive: str, steps: int, hires_steps: int | None = None) -> list[tuple[float, Timeline]]:
+    """The AND parts of a prompt: (weight, (last step, text) pairs).
+
+    Raises:
+        BadRequest: the prompt is too long, nested too deeply, or has more than 64 parts.
+    """
+    parts = split_and(positive)
+    if len(parts) > MAX_PARTS:
+        raise BadRequest(f"The prompt has {len(parts)} parts joined by AND, but at most {MAX_PARTS} are allowed.")
+    return [(weight, schedule(text, steps, hires_steps)) for text, weight in parts]
+
+
+def conditioning(positive: str, negative: str | None, steps: int, hires_steps: int | None, encode: Callable[[str], Tensor]) -> Conditioning:
+    """Both prompts over the steps. Each distinct text is encoded once. A negative prompt may change on the way, but AND is a word in it.
+
+    Args:
+        negative: None when it will not be read.
+        steps: of the first pass; counted by `schedule.counted_steps`.
+        hires_steps: of the second pass, counted so too; when given, the answer is for that pass.
+        encode: text -> hidden states (1, 77 * chunks, width).
+    """
+    lines = timelines(positive, steps, hires_steps)
+    weights = [weight for weight, _ in lines]
+    told = [line for _, line in lines] + ([] if negative is None else [schedule(negative, steps, hires_steps)])
+    states: dict[str, Tensor] = {}
+    for text in [text for line in told for _, text in line]:
+        if text not in states:
+            states[text] = encode(text)
+    ends = sorted({end for line in told for end, _ in line})
+    known: dict[tuple[str, ...], Told] = {}
+    moments = []
+    for end in ends:
+        texts = tuple(line[bisect_left(line, end, key=lambda item: item[0])][1] for line in told)
+        if texts not in known:
+            known[texts] = _together(weights, [states[text] for text in texts], lambda: encode(""))
+        moments.append(known[texts])
+    return Conditioning(ends[-1], tuple(ends), tuple(moments) if len(known) > 1 else (moments[0],))
+
+
+def _together(weights: Sequence[float], states: Sequence[Tensor], empty: Callable[[], Tensor]) -> Told:
+    """States of one moment made equally long as A1111 does it: short AND parts are filled with their own last vector, and then
+    the shorter of prompt and negative prompt with the empty prompt."""
+    count = len(weights)
+    length = max(state.shape[1] for state in states[:count])
+    positives = [torch.cat([state, state[:, -1:].expand(-1, length - state.shape[1], -1)], 1) if state.shape[1] < length else state for state in states[:count]]
+    if len(states) == count:
+        return Told(tuple(zip(weights, positives, strict=True)), None)
+    *positives, negative = (_filled(state, max(length, states[count].shape[1]), empty) for state in (*positives, states[count]))
+    return Told(tuple(zip(weights, positives, strict=True)), negative)
+
+
+def _filled(states: Tensor, length: int, empty: Callable[[], Tensor]) -> Tensor:
+    if states.shape[1] == length:
+        return states
+    blank = empty()
+    return torch.cat([states, *[blank] * ((length - states.shape[1]) // blank.shape[1])], 1)

@@ -29,7 +29,18 @@ def judge_trainer(seed: int = 0) -> JudgeTrainer:
     return JudgeTrainer(Judge((8, 8, 8, 8, 8)), albums, JudgeSettings(seed, batch=2))
 
 
-TRAINERS: dict[str, Callable[..., Any]] = {"judge": judge_trainer}
+def upscaler_trainer(seed: int = 0) -> Any:
+    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
+    from tools.embedded import upscaler
+
+    torch.manual_seed(seed)
+    large = np.random.default_rng(0).integers(0, 255, (upscaler.SHOWN + 3, 8, 8, 3)).astype(np.uint8).repeat(8, 1).repeat(8, 2)
+    pairs = upscaler.Pairs(large, upscaler.shrink(large))
+    return upscaler.UpscalerTrainer(upscaler.Compact(8, 2), pairs, upscaler.UpscalerSettings(seed, batch=2, crop=8))
+
+
+TRAINERS: dict[str, Callable[..., Any]] = {"judge": judge_trainer, "upscaler": upscaler_trainer}
+"""Autoencoder and UNet are held to the same in test_embedded_training.py, what is derived from a base in test_embedded_derived_stages.py."""
 
 
 def ignore(line: str) -> None:

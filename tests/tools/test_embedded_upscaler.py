@@ -128,3 +128,21 @@ def test_the_sheet_shows_what_is_not_trained_on(tmp_path: Path) -> None:
     trainer().sheet(tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (upscaler.SHOWN * 68 - 4, 3 * 68 - 4)
+
+
+def test_the_last_row_is_solved_for_before_training() -> None:
+    torch.manual_seed(0)
+    network, again = upscaler.Compact(8, 2), upscaler.Compact(8, 2)
+    again.load_state_dict(network.state_dict())
+    given = pairs()
+
+    @torch.no_grad()
+    def error() -> float:
+        batches = [upscaler.sample_batch(given, SETTINGS, step_generator(SETTINGS.seed, -number)) for number in range(1, 9)]
+        return sum(float((network(small) - large).square().mean()) for small, large in batches)
+
+    before = error()
+    upscaler.solve_last_row(network, given, SETTINGS, 8)
+    upscaler.solve_last_row(again, given, SETTINGS, 8)
+    assert error() < 0.95 * before
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in network.state_dict().items())

@@ -101,12 +101,16 @@ class Compact(nn.Module):
         if carried:
             last.weight[:, :carried] = _bicubic_rows()
 
+    def features(self, small: torch.Tensor) -> torch.Tensor:
+        """(n, 3, h, w) -> (n, features, h, w): what the last row is given."""
+        values = small
+        for layer in self.body[:-1]:
+            values = layer(values)
+        return values
+
     def forward(self, small: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        values = small
-        for layer in self.body:
-            values = layer(values)
-        return F.pixel_shuffle(values, SCALE) + F.interpolate(small, scale_factor=SCALE, mode="nearest")
+        return F.pixel_shuffle(self.body[-1](self.features(small)), SCALE) + F.interpolate(small, scale_factor=SCALE, mode="nearest")
 
 
 def _bicubic_rows() -> torch.Tensor:
@@ -197,7 +201,7 @@ def degrade(small: np.ndarray, settings: UpscalerSettings, chances: list[float],
     """A small crop blurred, made noisy and compressed, each with its chance; uint8 (h, w, 3). `chances`: seven numbers in [0, 1)."""
     blur, deviation, noise, amount, compress, quality, kind = chances
     if blur < settings.blur:
-        small = _blurred(small, 0.3 + 1.1 * deviation)
+        small = blurred(small, 0.3 + 1.1 * deviation)
     if noise < settings.noise:
         grain = torch.randn(small.shape, generator=generator).numpy() * (4 * amount)
         small = np.clip(np.rint(small + grain), 0, 255).astype(np.uint8)
@@ -208,7 +212,7 @@ def degrade(small: np.ndarray, settings: UpscalerSettings, chances: list[float],
     return small
 
 
-def _blurred(small: np.ndarray, deviation: float) -> np.ndarray:
+def blurred(small: np.ndarray, deviation: float) -> np.ndarray:
     """Gaussian blur with a kernel of 9x9, the edge repeated."""
     taps = np.exp(-0.5 * (np.arange(-4, 5) / deviation) ** 2)
     taps /= taps.sum()
@@ -278,6 +282,29 @@ class UpscalerTrainer:
         """The last pictures enlarged with Lanczos, by the averaged weights, and as they should be."""
         soft, large = self.pairs.soft[-SHOWN:], np.asarray(self.pairs.large[-SHOWN:])
         contact_sheet(np.concatenate([resample(soft, Image.Resampling.LANCZOS), enlarge(self.averaged(), soft), large]), SHOWN).save(path)
+
+
+@torch.no_grad()
+def solve_last_row(network: Compact, pairs: Pairs, settings: UpscalerSettings, batches: int = 128) -> None:
+    """Set the last row to the least squares over `batches` steps' samples (negative step numbers, which no training sees).
+
+    The features of the rows before are random beside the carried colours; a linear map of them is found in seconds, and is
+    where training goes on from.
+    """
+    products = torch.zeros(2, dtype=torch.float64)
+    for number in range(1, batches + 1):
+        small, large = sample_batch(pairs, settings, step_generator(settings.seed, -number))
+        wanted = F.pixel_unshuffle(large - F.interpolate(small, scale_factor=SCALE, mode="nearest"), SCALE)
+        columns = F.unfold(network.features(small), 3, padding=1).transpose(1, 2).flatten(0, 1)
+        columns = torch.cat([columns, torch.ones(len(columns), 1)], 1)
+        found = columns.T @ torch.cat([columns, wanted.permute(0, 2, 3, 1).reshape(len(columns), -1)], 1)
+        products = found.double() if number == 1 else products + found.double()
+    size = len(products)
+    squares = products[:, :size] + 1e-4 * products[:, :size].diagonal().mean() * torch.eye(size, dtype=torch.float64)
+    solved = torch.linalg.solve(squares, products[:, size:]).T.float()
+    last = network.body[-1]
+    last.weight.copy_(solved[:, :-1].reshape(last.weight.shape))
+    last.bias.copy_(solved[:, -1])
 
 
 # ---- results

@@ -25,7 +25,7 @@ MAKES = {
     "zoom": "an infinite zoom, as a video",
     "upscale": "a picture made larger",
 }
-SHOWS = {"info": "the request that a picture holds", "models": "checkpoints and other model files, with family and hash"}
+SHOWS = {"info": "the request that a picture holds", "models": "checkpoints and other model files, with family and hash", "parse": "how a prompt is read"}
 USAGE = "usage: python -m app COMMAND [flags]"
 
 
@@ -59,9 +59,9 @@ def _run(argv: list[str], engine: "EngineMaker | None") -> int:
     if command not in MAKES | SHOWS:
         raise unknown_flag(command, [*MAKES, *SHOWS], "command")
     if command in SHOWS:
-        from app.cli import show
+        from app.cli import parse, show
 
-        shows: dict[str, Callable[[list[str]], int]] = {"info": show.info, "models": show.models}
+        shows: dict[str, Callable[[list[str]], int]] = {"info": show.info, "models": show.models, "parse": parse.parse}
         return shows[command](argv[1:])
     from app.cli.make import make
 

@@ -55,8 +55,10 @@ class Easel:
     def settings(self) -> Settings:
         """The app's, with these folders only: no extensions, no styles, no other models."""
         folders = (self.models,)
+        # Single files find their base's configs below root/models/embedded.
+        root = self.models.parents[1] if self.models.parts[-2:] == ("models", "embedded") else self.scratch
         return Settings(
-            root=self.scratch,
+            root=root,
             checkpoint_dirs=folders,
             lora_dirs=folders,
             embedding_dirs=folders,

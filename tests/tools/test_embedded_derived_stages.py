@@ -1,0 +1,177 @@
+"""Everything that is derived from a base: the same file twice, the same file after a stop, and readable by others."""
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("diffusers")
+pytest.importorskip("skia")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from app.engine.adapters import Adapters, Lora, read_embedding  # noqa: E402
+from app.engine.checkpoints.find import Shelf  # noqa: E402
+from app.engine.checkpoints.header import read_header  # noqa: E402
+from app.settings import Settings  # noqa: E402
+from tests.tools import small_family  # noqa: E402
+from tools.embedded import inversion  # noqa: E402
+from tools.embedded.bases import load_base  # noqa: E402
+from tools.embedded.data import Workshop  # noqa: E402
+from tools.embedded.derived_stages import Derivation, derive  # noqa: E402
+from tools.embedded.stages import Job  # noqa: E402
+from tools.embedded.training import Slice  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+FILES = {
+    ("style", "watercolour"): "darkroom-watercolour.safetensors",
+    ("inpainting", ""): "darkroom-inpaint.safetensors",
+    ("lora", "ink"): "loras/darkroom-ink.safetensors",
+    ("lcm", ""): "loras/darkroom-lcm.safetensors",
+    ("inversion", ""): f"embeddings/{inversion.WORD}.safetensors",
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_family.make_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return small_family.make_workshop(tmp_path_factory.mktemp("run") / "workshop")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few pictures, and no sample sheets: those are looked at by people."""
+    from tools.embedded.finetune import Finetuner
+
+    monkeypatch.setattr(inversion, "PICTURES", 4)
+    monkeypatch.setattr(Finetuner, "sheet", lambda self, path: None)
+
+
+@pytest.fixture(scope="module")
+def made(base: Path, workshop: Workshop) -> Callable[[str, str], Path]:
+    """Trains each kind once, for all tests."""
+    found: dict[tuple[str, str], Path] = {}
+
+    def get(kind: str, style: str) -> Path:
+        if (kind, style) not in found:
+            found[kind, style] = train(workshop, base, kind, style, "first")
+        return found[kind, style]
+
+    return get
+
+
+def train(workshop: Workshop, base: Path, kind: str, style: str, name: str, *parts: int) -> Path:
+    """Two steps, in one go or in slices; returns the file."""
+    models = workshop.folder / name
+    wanted = Derivation(kind, base, models, style)
+    for part in parts or (2,):
+        derive(Job(workshop, steps=2, batch=2, part=Slice(part)), wanted, lambda _: None)
+    (workshop.folder / f"{wanted.name}.pt").unlink()
+    return models / FILES[kind, style]
+
+
+@pytest.mark.parametrize(("kind", "style"), FILES)
+def test_a_stopped_training_writes_the_same_file_as_one_in_one_go(made, workshop: Workshop, base: Path, kind: str, style: str) -> None:
+    whole, stopped = made(kind, style), train(workshop, base, kind, style, "stopped", 1, 1)
+    one, other = load_file(whole), load_file(stopped)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name].float(), other[name].float()) for name in one)
+    assert read_header(whole).metadata == read_header(stopped).metadata
+
+
+@pytest.mark.parametrize(("kind", "style"), FILES)
+def test_files_say_what_they_are(made, kind: str, style: str) -> None:
+    metadata = read_header(made(kind, style)).metadata
+    assert metadata["darkroom.base"] == "darkroom-base" and metadata["modelspec.sai_model_spec"] == "1.0.0"
+    assert metadata["modelspec.license"] == "CC0-1.0" and metadata["modelspec.author"] == "Darkroom"
+    ending = {"style": "", "inpainting": "-inpainting", "inversion": "/textual-inversion"}.get(kind, "/lora")
+    assert metadata["modelspec.architecture"] == "stable-diffusion-v1" + ending
+    trigger = {"watercolour": "watercolour painting", "ink": "ink sketch"}.get(style) or (inversion.WORD if kind == "inversion" else None)
+    assert metadata.get("modelspec.trigger_phrase") == trigger
+    if kind == "lora":
+        assert metadata["ss_network_module"] == "networks.lora" and metadata["ss_network_dim"] == "8" and metadata["ss_base_model_version"] == "sd_v1"
+        assert json.loads(metadata["ss_tag_frequency"])["darkroom-base"]["ink sketch"] >= small_family.PICTURES
+
+
+@pytest.mark.parametrize(("kind", "style"), [("style", "watercolour"), ("inpainting", "")])
+def test_stock_diffusers_reads_checkpoints(made, base: Path, kind: str, style: str, caplog: pytest.LogCaptureFixture) -> None:
+    from diffusers import UNet2DConditionModel
+
+    channels = 4 if kind == "style" else 9
+    with caplog.at_level(logging.WARNING):
+        unet = UNet2DConditionModel.from_single_file(str(made(kind, style)), config=str(base), subfolder="unet", in_channels=channels, local_files_only=True)
+    assert not [record for record in caplog.records if "not used" in record.getMessage() or "newly initialized" in record.getMessage()]
+    before, after = load_base(base).unet.state_dict(), unet.state_dict()
+    assert any(not torch.equal(before[name].half().float(), after[name].float()) for name in before if "conv1" in name)
+
+
+def test_the_app_lists_the_whole_family(made, base: Path, tmp_path: Path) -> None:
+    from shutil import copytree
+
+    models = tmp_path / "models" / "embedded"
+    copytree(base, models / "darkroom-base")
+    for kind, style in FILES:
+        file = made(kind, style)
+        target = models / FILES[kind, style]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    shelf = Shelf(Settings(root=tmp_path))
+    found = [*shelf.checkpoints(), *shelf.loras(), *shelf.embeddings()]
+    assert {path.name for path in map(Path, FILES.values())} <= {file.path.name for file in found if not file.problem}
+
+
+@pytest.mark.parametrize(("kind", "style"), [("lora", "ink"), ("lcm", "")])
+def test_the_app_applies_networks(made, base: Path, tmp_path: Path, kind: str, style: str) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(made(kind, style).read_bytes())
+    shelf = Shelf(Settings(root=tmp_path, checkpoint_dirs=(tmp_path,), lora_dirs=(tmp_path,), embedding_dirs=(tmp_path,), vae_dirs=(tmp_path,)))
+    [file] = shelf.loras()
+    loaded = load_base(base)
+    before = {name: value.clone() for name, value in loaded.unet.state_dict().items()}
+    with torch.no_grad():
+        Adapters(loaded.unet, loaded.encoder, "base").apply([Lora(file)])
+    after = loaded.unet.state_dict()
+    changed = {"lora_unet_" + name.removesuffix(".weight").replace(".", "_") for name in after if not torch.equal(after[name], before[name])}
+    networks = load_file(path)
+    ups = {name.removesuffix(".lora_up.weight"): value for name, value in networks.items() if name.endswith(".lora_up.weight")}
+    assert changed == {name for name, value in ups.items() if value.any()}
+    assert len(changed) > 200
+
+
+@pytest.mark.parametrize(("kind", "style"), [("lora", "ink"), ("lcm", "")])
+def test_stock_diffusers_knows_the_names_of_networks(made, base: Path, kind: str, style: str) -> None:
+    from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_lora_to_diffusers
+
+    weights = load_file(made(kind, style))
+    converted, alphas = _convert_non_diffusers_lora_to_diffusers(dict(weights))
+    modules = dict(load_base(base).unet.named_modules())
+    layers = {re.sub(r"[._]lora\.(down|up)\.weight$", "", name.removeprefix("unet.")).replace(".processor", "") for name in converted}
+    layers = {re.sub("to_out$", "to_out.0", name) for name in layers}
+    assert len(alphas) == sum(name.endswith(".alpha") for name in weights)
+    assert len(converted) == 2 * len(alphas)
+    missing = {name for name in layers if name not in modules}
+    assert not missing
+
+
+def test_the_app_reads_the_word(made, tmp_path: Path) -> None:
+    path = tmp_path / f"{inversion.WORD}.safetensors"
+    path.write_bytes(made("inversion", "").read_bytes())
+    shelf = Shelf(Settings(root=tmp_path, checkpoint_dirs=(tmp_path,), lora_dirs=(tmp_path,), embedding_dirs=(tmp_path,), vae_dirs=(tmp_path,)))
+    [file] = shelf.embeddings()
+    assert read_embedding(file).shape == (len(inversion.HINTS), 32)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """The libraries' own progress bars and warnings are not ours to test."""
+    logging.getLogger("diffusers").setLevel(logging.WARNING)
+    yield

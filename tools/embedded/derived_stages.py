@@ -186,7 +186,7 @@ def _member(job: Job, wanted: Derivation, rank: int, report: Report) -> None:
         done = stages._train_in_crew(job, wanted.name, rank, plan.trainer, plan.schedule, report)
     else:
         done = run_training(plan.trainer, job.run(wanted.name, plan.trainer.settings.batch), plan.schedule, report, job.part)
-    if done == plan.schedule.steps and rank == 0:
+    if done >= plan.schedule.steps and rank == 0:
         path = plan.finish()
         report(f"{path.stat().st_size} bytes in {path}")
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from app.api.door import Door
-from app.request import AnyRequest
+from app.canvas.fit import enlarged_size
+from app.request import AnyTask, Upscale
 from app.serve import Share, make_app
 from app.studio import Studio
 from app.work import Picture, Report
@@ -18,9 +19,12 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 
 
 class Repainter(Painter):
-    """Paints what is white in the mask, and keeps the rest: an inpaint whose result tells which mask arrived."""
+    """Paints what is white in the mask, and keeps the rest: an inpaint whose result tells which mask arrived. Upscales by repeating pixels."""
 
-    def run(self, request: AnyRequest, inputs: dict[str, Image.Image], report: Report) -> Iterator[Picture]:  # type: ignore[override]
+    def run(self, request: AnyTask, inputs: dict[str, Image.Image], report: Report) -> Iterator[Picture]:  # type: ignore[override]
+        if isinstance(request, Upscale):
+            yield Picture(inputs["image"].convert("RGB").resize(enlarged_size(inputs["image"].size, request.scale)), 0, 0)
+            return
         for picture in super().run(request, inputs, report):
             if "mask" in inputs:
                 image = inputs["image"].convert("RGB")

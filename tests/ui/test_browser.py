@@ -224,3 +224,17 @@ def test_nothing_sticks_out_on_a_phone(visit, scheme):
         expect(page.locator(f"#{task}_go")).to_be_in_viewport()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate("document.body.classList.contains('dark')") is (scheme == "dark")
+
+
+def test_one_click_makes_a_result_four_times_as_large(visit, site):
+    page = visit()
+    generate(page, "a small house")
+    expect(status(page)).to_have_text(re.compile("^Done"))
+    page.locator("#txt2img_job .dr-upscale").click()
+    expect(status(page, "upscale")).to_have_text(re.compile("^Done · 1 picture"), timeout=30_000)
+    with Image.open(io.BytesIO(finished(site, page, "upscale"))) as image:
+        assert image.size == (256, 256)
+        assert image.text["parameters"].startswith("a small house\nSteps: 20")
+        assert image.text["parameters"].endswith("Postprocess upscale by: 4, Postprocess upscaler: darkroom-x4")
+    page.locator("#upscale_job [data-send=txt2img]").click()
+    expect(page.locator("#txt2img_prompt textarea")).to_have_value("a small house")

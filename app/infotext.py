@@ -19,8 +19,6 @@ from pydantic import ValidationError
 from app import __version__
 from app.request import TASKS, AnyRequest, AnyTask, Img2Img, Inpaint, Outpaint, Sized, Upscale, Zoom
 
-MAX_TEXT = 64 * 1024
-NEGATIVE = "Negative prompt:"
 ORDER = (
     "Steps", "Sampler", "Schedule type", "CFG scale", "Image CFG scale", "Seed", "Face restoration", "Size", "Model hash", "Model", "FP8 weight",
     "Cache FP16 weight for LoRA", "VAE hash", "VAE", "Variation seed", "Variation seed strength", "Seed resize from", "Denoising strength",
@@ -28,18 +26,6 @@ ORDER = (
 )  # fmt: skip
 """A1111's order of keys; others follow in the order in which they were given, then Version and User."""
 DIRECTIONS = ("left", "right", "up", "down")
-_RUN = re.compile(r"[\w \-/]+")
-_VALUE = re.compile(r'\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-_SIZE = re.compile(r"^(\d+)x(\d+)$")
-
-
-@dataclass(frozen=True)
-class Infotext:
-    """What a "parameters" text says. Fields hold text; a size such as "512x768" becomes "Size-1" and "Size-2"."""
-
-    prompt: str
-    negative: str
-    fields: dict[str, str] = field(default_factory=dict)
 
 
 # ---- writing
@@ -55,7 +41,9 @@ def write(request: AnyTask, facts: Mapping[str, str], index: int, seed: int | No
     """
     if isinstance(request, Upscale):
         return enlarged(request)
-    pairs = common_pairs(request, request.seed + index if seed is None else seed, size) | task_pairs(request)
+    own, variation = request.seeds_of(index)
+    pairs = common_pairs(request, own if seed is None else seed, size) | guidance_pairs(request) | task_pairs(request)
+    pairs["Variation seed"] = str(variation) if request.subseed_strength else ""
     if isinstance(request, Zoom):
         pairs["Zoom key"] = str(index + 1)
     pairs |= {key: str(value) for key, value in facts.items()}
@@ -91,9 +79,19 @@ def common_pairs(request: AnyRequest, seed: int, size: tuple[int, int] | None) -
         "Denoising strength": number(strength) if (strength := getattr(request, "denoising_strength", None)) is not None else "",
         "Clip skip": str(request.clip_skip) if request.clip_skip > 1 else "",
         "RNG": request.rng,
+        "Variation seed strength": number(request.subseed_strength) if request.subseed_strength else "",
+        "Seed resize from": f"{request.seed_resize_from_w}x{request.seed_resize_from_h}" if request.seed_resize_from_w and request.seed_resize_from_h else "",
+        "ENSD": str(request.eta_noise_seed_delta) if request.eta_noise_seed_delta else "",
         "Emphasis": request.emphasis if request.emphasis != "Original" else "",
         "Prompt word wrap": str(request.comma_backtrack) if request.comma_backtrack != 20 else "",
     }
+
+
+def guidance_pairs(request: AnyRequest) -> dict[str, str]:
+    """What is done to CFG; A1111's keys, but for the rescale, which it knows as an extension."""
+    shares = {"CFG Rescale": request.cfg_rescale, "Skip Early CFG": request.skip_early_cond, "NGMS": request.s_min_uncond}
+    pairs = {key: number(value) for key, value in shares.items() if value}
+    return pairs | ({"NGMS all steps": "True"} if request.s_min_uncond_all else {})
 
 
 def task_pairs(request: AnyRequest) -> dict[str, str]:
@@ -120,74 +118,6 @@ def number(value: float) -> str:
     return str(int(value)) if value == int(value) else str(value)
 
 
-def quote(value: str) -> str:
-    """A JSON string iff the value has a comma, a colon or a line break."""
-    return json.dumps(value, ensure_ascii=False) if any(sign in value for sign in ",\n:") else value
-
-
-def unquote(value: str) -> str:
-    """The reverse of `quote`; what is no JSON string stays as it is."""
-    if not (value[:1] == '"' and value[-1:] == '"'):
-        return value
-    try:
-        return str(json.loads(value))
-    except ValueError:
-        return value
-
-
-# ---- reading
-
-
-def parse(text: str, strict: bool = False) -> Infotext:
-    """A1111's reading of a text. Never raises; at most 64 KiB are read, in time linear in their length.
-
-    Args:
-        strict: the last line is parameters only if it names "Steps" too.
-    """
-    *lines, last = text[:MAX_TEXT].strip().split("\n")
-    found = list(pairs_in(last))
-    if len(found) < 3 or (strict and not any(key == "Steps" for key, _ in found)):
-        lines, found = [*lines, last], []
-    prompt: list[str] = []
-    negative: list[str] = []
-    part = prompt
-    for line in (line.strip() for line in lines):
-        if line.startswith(NEGATIVE):
-            part, line = negative, line[len(NEGATIVE) :].strip()
-        if part or line:
-            part.append(line)
-    return Infotext("\n".join(prompt), "\n".join(negative), fields_of(found))
-
-
-def fields_of(pairs: list[tuple[str, str]]) -> dict[str, str]:
-    """Pairs as A1111 keeps them: quotes taken off, sizes split in two, empty values dropped."""
-    fields: dict[str, str] = {}
-    for key, raw in pairs:
-        value = unquote(raw)
-        if size := _SIZE.match(value):
-            fields[f"{key}-1"], fields[f"{key}-2"] = size.groups()
-        elif raw:
-            fields[key] = value
-    return fields
-
-
-def pairs_in(line: str) -> Iterator[tuple[str, str]]:
-    r"""All matches of `\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)`, found in linear time.
-
-    The expression itself takes quadratic time on a long line without a colon; here each run of key characters is looked at once.
-    """
-    position = 0
-    while run := _RUN.search(line, position):
-        position = run.end()
-        if line[position : position + 1] != ":":
-            continue
-        key = run.group().lstrip(" -/")
-        if len(key) < 2 or not (value := _VALUE.match(line, position + 1)):
-            continue
-        yield key, value.group(1)
-        position = value.end()
-
-
 # ---- from a text to the fields of a form
 
 ZOOM_KEYS = {
@@ -201,6 +131,9 @@ KEYS: dict[str, tuple[str, str]] = {
     "Emphasis": ("emphasis", "Original"), "Prompt word wrap": ("comma_backtrack", "20"),
     "Denoising strength": ("denoising_strength", ""), "Size-1": ("width", ""), "Size-2": ("height", ""), "Resize mode": ("resize_mode", "Just resize"),
     "Mask blur": ("mask_blur", ""), "Mask mode": ("mask_mode", "Inpaint masked"), "Masked content": ("masked_content", "original"),
+    "Variation seed": ("subseed", "-1"), "Variation seed strength": ("subseed_strength", "0"), "Seed resize from-1": ("seed_resize_from_w", "0"),
+    "Seed resize from-2": ("seed_resize_from_h", "0"), "ENSD": ("eta_noise_seed_delta", "0"), "CFG Rescale": ("cfg_rescale", "0"),
+    "Skip Early CFG": ("skip_early_cond", "0"), "NGMS": ("s_min_uncond", "0"), "NGMS all steps": ("s_min_uncond_all", "False"),
     "Inpaint area": ("inpaint_area", "Whole picture"), "Masked area padding": ("mask_padding", "32"),
 }  # fmt: skip
 """A1111's key -> our field, and what A1111 means when the key is missing ("": nothing)."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from app.errors import BadRequest
 
 MAX_SEED = 2**64 - 1
+MAX_DELTA = 10**9
 MAX_PROMPT_BYTES = 8192
 MAX_PARAMETERS = 32768
 """Characters of another picture's infotext that a request may carry: two prompts of the largest size and what else there is to say."""
@@ -85,10 +86,19 @@ class Request(Asked):
     schedule: str = param("Automatic", "Schedule type", "Automatic: the one that suits the sampler", choices="schedules", max_length=64)
     steps: int = param(20, "Sampling steps", step=1, ge=1, le=150)
     cfg_scale: float = param(5.0, "CFG scale", "How strictly to follow the prompt; 1 is fastest and ignores the negative prompt", step=0.5, ge=0, le=30)
+    cfg_rescale: float = param(0.0, "CFG rescale", "Takes back the contrast that a high CFG scale adds", step=0.05, ge=0, le=1)
+    skip_early_cond: float = param(0.0, "Skip early CFG", "Share of the steps at the beginning without CFG", step=0.01, ge=0, le=1)
+    s_min_uncond: float = param(0.0, "Negative guidance minimum sigma", "Below it every other step leaves the negative out: faster", step=0.01, ge=0, le=15)
+    s_min_uncond_all: bool = param(False, "Negative guidance minimum sigma: all steps", "Leaves the negative out at every step below it")
     clip_skip: int = param(1, "Clip skip", "How many last layers of the text encoder to leave out, plus one", step=1, ge=1, le=12)
     emphasis: EmphasisMode = param("Original", "Emphasis", "What brackets do to words. No norm: weights alone; Ignore: nothing; None: brackets are text")
     comma_backtrack: int = param(20, "Prompt word wrap", "How many tokens before the end of a chunk a comma may break a long prompt", step=1, ge=0, le=74)
     seed: int = param(-1, "Seed", "-1 draws a new one", widget="number", ge=-1, le=MAX_SEED)
+    subseed: int = param(-1, "Variation seed", "-1 draws a new one", widget="number", ge=-1, le=MAX_SEED)
+    subseed_strength: float = param(0.0, "Variation strength", "0: the seed's picture, 1: the variation seed's", step=0.01, ge=0, le=1)
+    seed_resize_from_w: Pixels = param(0, "Resize seed from width", "Noise as at this width; 0: off", step=8)
+    seed_resize_from_h: Pixels = param(0, "Resize seed from height", "Noise as at this height; 0: off", step=8)
+    eta_noise_seed_delta: int = param(0, "Eta noise seed delta", "Added to the seed for the noise between steps", widget="number", ge=-MAX_DELTA, le=MAX_DELTA)
     rng: NoiseSource = param("NV", "Noise source", "NV: the same picture on every device")
 
     @field_validator("prompt", "negative_prompt")
@@ -101,12 +111,19 @@ class Request(Asked):
         return text
 
     def concrete(self) -> Self:
-        """The same request with its seed drawn (0 to 2^32-1, as A1111 draws): what runs, and what is saved in the picture."""
-        return self if self.seed >= 0 else self.model_copy(update={"seed": secrets.randbelow(2**32)})
+        """The same request with its seeds drawn (0 to 2^32-1, as A1111 draws): what runs, and what is saved in the picture."""
+        needed = {"seed": self.seed, "subseed": self.subseed if self.subseed_strength else 0}
+        drawn = {name: secrets.randbelow(2**32) for name, value in needed.items() if value < 0}
+        return self.model_copy(update=drawn) if drawn else self
+
+    def seeds_of(self, index: int) -> tuple[int, int]:
+        """(seed, variation seed) of picture `index`. A1111 counts the variation seed on, and the seed only where there is no variation."""
+        seed = self.seed if self.subseed_strength else self.seed + index
+        return seed % (MAX_SEED + 1), (self.subseed + index) % (MAX_SEED + 1)
 
 
 class Batched(Request):
-    """A request for one or more pictures: picture i has seed + i."""
+    """A request for one or more pictures: picture i has seed + i, with a variation the same seed and variation seed + i."""
 
     batch_count: int = param(1, "Batch count", "How many batches, one after the other", step=1, ge=1, le=100)
     batch_size: int = param(1, "Batch size", "Pictures made side by side", step=1, ge=1, le=16)

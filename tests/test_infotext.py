@@ -97,10 +97,13 @@ def test_a_pasted_prompt_with_three_pairs_stays_a_prompt(prompt: str) -> None:
 
 def test_a1111s_defaults_are_filled_in() -> None:
     values = infotext.to_request("cat\nSteps: 30, Sampler: DPM++ 2M Karras, CFG scale: 5, Seed: 9, Size: 512x768, Model: v1-5, RNG: GPU, VAE: x.safetensors")
-    assert values == {
+    expected = {
         "task": "txt2img", "prompt": "cat", "negative_prompt": "", "steps": 30, "sampler": "DPM++ 2M Karras", "schedule": "Automatic", "cfg_scale": 5.0,
         "seed": 9, "width": 512, "height": 768, "checkpoint": "v1-5", "vae": "x", "clip_skip": 1, "rng": "NV",
     }  # fmt: skip
+    assert values | expected == values
+    others = {name: value for name, value in values.items() if name not in expected}
+    assert "subseed_strength" in others and others == {name: Txt2Img.model_fields[name].default for name in others}
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ from app.errors import NotFound
 from app.jobs import View
 from app.library import Library, Saved
 
-SEED = re.compile(r"(?:^|\n|, )Seed: (\d{1,20})(?=,|\s|$)(?!.*\n)")
+SEED = re.compile(r"(?:^|\n|, )(Seed|Variation seed): (\d{1,20})(?=,|\s|$)(?!.*\n)")
 
 
 def saved_json(saved: Saved) -> dict[str, Any]:
-    """One picture or video of the library. `seed` is this very picture's."""
-    seed = SEED.search(saved.infotext)
+    """One picture or video of the library. `seed` and `subseed` (None without a variation) are this very picture's."""
+    seeds = {key: int(value) for key, value in reversed(SEED.findall(saved.infotext))}
     return {
         "id": saved.id,
         "url": f"/v1/outputs/{saved.id}{saved.path.suffix}",
@@ -24,7 +24,8 @@ def saved_json(saved: Saved) -> dict[str, Any]:
         "height": saved.height,
         "job": saved.job,
         "created": saved.created,
-        "seed": int(seed[1]) if seed else None,
+        "seed": seeds.get("Seed"),
+        "subseed": seeds.get("Variation seed"),
         "infotext": saved.infotext,
     }
 

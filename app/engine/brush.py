@@ -11,13 +11,13 @@ from app.engine.checkpoints.find import Shelf
 from app.engine.denoise import Denoiser, Start, denoise
 from app.engine.families.sd1 import Conditioning, Sd1Model
 from app.engine.families.sd1_inpaint import Sd1InpaintModel
-from app.engine.guidance import Guidance, PictureByPicture, counted_steps
-from app.engine.noise import Stream
+from app.engine.guidance import Guidance, PictureByPicture, asks_unguided, counted_steps
 from app.engine.prompt.chunks import Reading
 from app.engine.prompt.conditioning import is_whole
 from app.engine.prompt.grammar import Network, check_kinds, extract_networks, strip_comments
 from app.engine.samplers import SAMPLERS, resolve_pair
 from app.engine.schedules import sigmas_for
+from app.engine.seeds import PictureStream, SeedExtras
 from app.errors import BadNumbers
 from app.extensions import Extensions
 from app.request import AnyRequest
@@ -56,9 +56,9 @@ class Brush:
     def facts(self) -> dict[str, str]:
         return {**self.model.facts, **self._facts}
 
-    def stream(self, seed: int) -> Stream:
-        """The noise of one picture, from the request's source."""
-        return Stream(seed, self.request.rng)
+    def stream(self, seed: int, variation: int) -> PictureStream:
+        """The noise of one picture with these two seeds, from the request's source."""
+        return PictureStream(seed, self.request.rng, SeedExtras.of(self.request, variation))
 
     def progress(self, phase: Phase, *, step: int = 0, steps: int = 0, number: int = 1) -> None:
         """Tell where the job stands. Raises Cancelled when it is to stop."""
@@ -89,7 +89,7 @@ class Brush:
         given = torch.where(hidden, 0.0, torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1)
         return self.model.surroundings(given, torch.nn.functional.max_pool2d(hidden.float(), 8))
 
-    def paint(self, start: Start, streams: Sequence[Stream], *, number: int = 1, prompt: str | None = None, negative: str | None = None) -> Tensor:
+    def paint(self, start: Start, streams: Sequence[PictureStream], *, number: int = 1, prompt: str | None = None, negative: str | None = None) -> Tensor:
         """Run the request's sampler, schedule and steps from `start`.
 
         Args:
@@ -148,7 +148,7 @@ class Brush:
         embeddings = self._shelf.embeddings()
         if self.model.begin(self._loras(networks), embeddings):
             self._told = None
-        unread = self.request.cfg_scale == 1 and is_whole(text)
+        unread = self.request.cfg_scale == 1 and is_whole(text) and not asks_unguided(self._row.name)
         self._facts.pop("TI hashes", None)
         self._facts |= self._embedding_facts(text if unread else f"{text} {negative}")
         told = self._conditioning(text, None if unread else negative, number)
@@ -158,7 +158,11 @@ class Brush:
 
     def _guidance(self) -> Guidance:
         """What the request says about guidance."""
-        return Guidance(self.request.cfg_scale, prompt_steps=self.prompt_steps)
+        request = self.request
+        return Guidance(
+            request.cfg_scale, request.cfg_rescale, request.skip_early_cond, request.s_min_uncond, request.s_min_uncond_all,
+            both=asks_unguided(self._row.name), prompt_steps=self.prompt_steps,
+        )  # fmt: skip
 
     def _extended(self, model: Denoiser) -> Denoiser:
         """The denoiser with the extensions around it; itself when there are none."""

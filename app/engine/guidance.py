@@ -115,6 +115,11 @@ class Guided:
         return self._contexts[2]
 
 
+def asks_unguided(sampler: str) -> bool:
+    """Whether a sampler looks at `Guided.unguided` (CFG++, Chung et al. 2024), so that even at CFG 1 both answers are needed."""
+    return "CFG++" in sampler
+
+
 def counted_steps(sampler: str, steps: int) -> int:
     """What `Guided.step` counts to in `steps` steps of that sampler."""
     return steps * CALLS_COUNTED.get(sampler, 1)

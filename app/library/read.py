@@ -39,7 +39,8 @@ def one_picture(source: Path | str | bytes | Image.Image) -> dict[str, Any] | No
     if not isinstance(request, dict):
         return None
     if isinstance(request.get("seed"), int) and isinstance(index, int) and "batch_size" in request:
-        request = {**request, "seed": (request["seed"] + index) % (MAX_SEED + 1), "batch_count": 1, "batch_size": 1}
+        counted = "subseed" if request.get("subseed_strength") and isinstance(request.get("subseed"), int) else "seed"
+        request = {**request, counted: (request[counted] + index) % (MAX_SEED + 1), "batch_count": 1, "batch_size": 1}
     return request
 
 

@@ -14,7 +14,7 @@ from app.ui.handler import filler, reader, submitter, toasts
 from app.ui.look import theme
 from app.ui.parts import gallery
 from app.ui.tabs import TABS
-from app.ui.tabs.tab import Panel
+from app.ui.tabs.tab import SEEDS, Panel
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +80,11 @@ def connect(panel: Panel, studio: Studio, page: gr.Blocks) -> None:
         trigger_mode="multiple",
     )
     tools["stop"].click(None, js=f"() => {{ window.darkroom.stop('{task}'); }}", **QUIET)
-    if "seed" in parts:
-        tools["dice"].click(None, js="() => '-1'", outputs=parts["seed"], **QUIET)
-        tools["recycle"].click(None, js=f"(seed) => window.darkroom.lastSeed('{task}', seed)", inputs=parts["seed"], outputs=parts["seed"], **QUIET)
+    for seed, prefix in SEEDS.items():
+        if seed in parts:
+            tools[f"{prefix}dice"].click(None, js="() => '-1'", outputs=parts[seed], **QUIET)
+            last = f"(seed) => window.darkroom.lastSeed('{task}', '{seed}', seed)"
+            tools[f"{prefix}recycle"].click(None, js=last, inputs=parts[seed], outputs=parts[seed], **QUIET)
     if "swap" in tools:
         size = [parts["width"], parts["height"]]
         tools["swap"].click(None, js="(width, height) => [height, width]", inputs=size, outputs=size, **QUIET)

@@ -6,11 +6,15 @@ import gradio as gr
 from gradio.components import Component
 
 from app.errors import StudioError
-from app.request import Asked, Inpaint, Request, Txt2Img, Zoom
+from app.request import TASKS, Asked, Inpaint, Request, Txt2Img, Zoom
 from app.studio import Studio
 from app.ui.parts import mask_editor, picture_input
 
 PICKERS = ("checkpoint", "vae", "sampler", "schedule", "styles", "upscaler")
+AS_TEXT = frozenset(
+    name for kind in TASKS.values() for name, field in kind.model_fields.items() if (field.json_schema_extra or {}).get("widget") == "number"
+)  # fmt: skip
+"""Number fields that are drawn as text: numbers in JavaScript are exact to 2^53 only, seeds go to 2^64-1."""
 STARTS_AT_NATIVE_SIZE: tuple[type[Request], ...] = (Txt2Img, Zoom)
 
 
@@ -35,9 +39,10 @@ def draw(kind: type[Asked], name: str, studio: Studio) -> Component:
     if extra["widget"] == "lines":
         lines = 3 if name == "prompt" else 2
         return gr.Textbox(field.default, lines=lines, max_lines=12, placeholder=look.pop("info"), **look)
-    if extra["widget"] == "number":
-        # A text field: numbers in JavaScript are exact to 2^53 only, seeds go to 2^64-1.
+    if name in AS_TEXT:
         return gr.Textbox(str(field.default), max_lines=1, **look)
+    if field.annotation is bool:
+        return gr.Checkbox(field.default, **look)
     limits = bounds(kind, name)
     if name in ("width", "height"):
         return size_field(kind, studio, extra["step"], limits, look)

@@ -118,7 +118,7 @@ def fitting(task: str, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def shown(name: str, value: Any) -> Any:
     """A request's value as its component takes it: seeds are text, see `fields.draw`."""
-    if name == "seed":
+    if name in fields.AS_TEXT:
         return str(value)
     return list(value) if isinstance(value, tuple) else value
 

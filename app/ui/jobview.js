@@ -111,7 +111,8 @@ darkroom.JobView = class {
     return outputs.find((output) => output.id === this.selected) || outputs.find((output) => output.kind === "video") || outputs[0] || null;
   }
 
-  seed() { const job = this.job(); return job ? String(this.output()?.seed ?? job.request.seed) : null; }
+  /* `name`: "seed" or "subseed" */
+  seed(name) { const job = this.job(); return job ? String(this.output()?.[name] ?? job.request[name] ?? -1) : null; }
 
   /* ---- listening: one stream for the job that is shown, as a browser opens six connections to a host at most */
   shown() { return !document.hidden && this.host.element.getClientRects().length > 0; }

@@ -18,7 +18,7 @@ window.darkroom = window.darkroom || (() => {
   }
   const url = (path) => new URL(path.replace(/^\//, ""), document.baseURI).href;
   /* Seeds go to 2^64-1, numbers in JavaScript are exact to 2^53: seeds stay text. */
-  const parse = (text) => JSON.parse(text.replace(/("seed":\s*)(-?\d+)/g, '$1"$2"'));
+  const parse = (text) => JSON.parse(text.replace(/("(?:sub)?seed":\s*)(-?\d+)/g, '$1"$2"'));
   const store = {
     get(key, otherwise) { try { return JSON.parse(localStorage.getItem("darkroom." + key)) ?? otherwise; } catch { return otherwise; } },
     set(key, value) { try { localStorage.setItem("darkroom." + key, JSON.stringify(value)); } catch { /* private window: nothing is remembered */ } },
@@ -189,6 +189,6 @@ window.darkroom = window.darkroom || (() => {
     TASKS, TITLES, views, editors, pictures, picked, told, values, el, url, parse, ask, hand_in, say, store, duration, files, visibleTask,
     remember, restore, beforeSubmit, tokenCounter, examples, parameterDrop,
     stop: (task) => views[task]?.stop(),
-    lastSeed: (task, current) => views[task]?.seed() ?? current,
+    lastSeed: (task, name, current) => views[task]?.seed(name) ?? current,
   };
 })();

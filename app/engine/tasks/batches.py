@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from app.canvas.fit import GRID, Pixels, as_image, fit, resized
-from app.engine.noise import Stream
-from app.request import MAX_SEED, Batched, ResizeMode
+from app.engine.seeds import PictureStream
+from app.request import Batched, ResizeMode
 from app.work import Picture
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Batch:
 
     first: int
     seeds: tuple[int, ...]
-    streams: tuple[Stream, ...]
+    streams: tuple[PictureStream, ...]
 
     @property
     def number(self) -> int:
@@ -34,15 +34,15 @@ class Batch:
 
 
 def batches(request: Batched, brush: "Brush") -> Iterator[Batch]:
-    """batch_count batches of batch_size; picture i has the seed of the request plus i."""
+    """batch_count batches of batch_size; for the seeds of picture i see `Request.seeds_of`."""
     for first in range(0, request.pictures, request.batch_size):
-        seeds = tuple((request.seed + first + i) % (MAX_SEED + 1) for i in range(request.batch_size))
-        yield Batch(first, seeds, tuple(brush.stream(seed) for seed in seeds))
+        seeds = [request.seeds_of(first + i) for i in range(request.batch_size)]
+        yield Batch(first, tuple(seed for seed, _ in seeds), tuple(brush.stream(*pair) for pair in seeds))
 
 
-def first_noise(streams: Sequence[Stream], width: int, height: int) -> Tensor:
-    """(b,4,height/8,width/8): the next draw of each stream."""
-    return torch.cat([stream.normal((1, CHANNELS, height // GRID, width // GRID)) for stream in streams])
+def first_noise(streams: Sequence[PictureStream], width: int, height: int) -> Tensor:
+    """(b,4,height/8,width/8): what each picture, or its next window, starts from."""
+    return torch.cat([stream.start((1, CHANNELS, height // GRID, width // GRID)) for stream in streams])
 
 
 def rows_of(tensors: Sequence[Tensor | None]) -> Tensor | None:

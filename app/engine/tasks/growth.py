@@ -9,7 +9,7 @@ import torch
 from app.canvas.growing import Growing
 from app.canvas.mask import Box, crop
 from app.engine.denoise import Start
-from app.engine.noise import Stream
+from app.engine.seeds import PictureStream
 from app.engine.tasks.batches import decoded, first_noise, rows_of
 from app.request import Coherence, OutpaintFill
 
@@ -30,7 +30,7 @@ class Manner:
     prompt: str | None = None
 
 
-def grow(brush: "Brush", canvases: Sequence[Growing], boxes: Sequence[Box], streams: Sequence[Stream], number: int, manner: Manner) -> None:
+def grow(brush: "Brush", canvases: Sequence[Growing], boxes: Sequence[Box], streams: Sequence[PictureStream], number: int, manner: Manner) -> None:
     """Paints each of `boxes`, in order, into each canvas with its own stream; the canvases have the same size and known part."""
     for box in boxes:
         brush.progress("encoding", number=number)

@@ -17,7 +17,7 @@ from app.canvas.fill import filled
 from app.canvas.fit import GRID, Pixels, as_rgb, fit, inner_box, padded, resized, rounded_up
 from app.canvas.mask import Box, Mask, blurred, cells, crop, read_mask, region, touched
 from app.engine.denoise import Start
-from app.engine.tasks.batches import CHANNELS, batches, decoded, encode_fitted, first_noise, picture
+from app.engine.tasks.batches import CHANNELS, Batch, batches, decoded, encode_fitted, first_noise, picture
 from app.request import Inpaint
 from app.work import Picture
 
@@ -62,7 +62,7 @@ def inpaint(request: Inpaint, inputs: Mapping[str, Image.Image], brush: "Brush")
     source, paint_here, around = _encoded(request, work, brush)
     for batch in batches(request, brush):
         noise = first_noise(batch.streams, work.width, work.height)
-        start = Start(noise, source, paint_here, request.denoising_strength, init=_init(request, noise), surroundings=around)
+        start = Start(noise, source, paint_here, request.denoising_strength, init=_init(request, batch, noise), surroundings=around)
         latents = brush.paint(start, batch.streams, number=batch.number)
         for i, made in enumerate(decoded(brush, latents, batch.number)):
             yield picture(brush, batch, i, _put_back(work, made))
@@ -103,10 +103,10 @@ def _encoded(request: Inpaint, work: Work, brush: "Brush") -> tuple[Tensor, Tens
     return source, torch.from_numpy(cells(paint))[None, None], around
 
 
-def _init(request: Inpaint, noise: Tensor) -> Tensor | None:
+def _init(request: Inpaint, batch: Batch, noise: Tensor) -> Tensor | None:
     """What the painted part starts from, before noise is added: None is the encoded picture."""
     if request.masked_content == "latent noise":
-        return noise
+        return torch.cat([stream.plain((1, *noise.shape[1:])) for stream in batch.streams])
     return torch.zeros_like(noise[:1, :CHANNELS]) if request.masked_content == "latent nothing" else None
 
 

@@ -44,10 +44,11 @@ def zoom(request: Zoom, inputs: Mapping[str, Image.Image], brush: "Brush") -> It
     boxes = windows(width, height, kept, brush.native)
     for index in range(1, request.keys):
         canvas = _around(key, kept, request.ratio, overlap)
-        seed = key_seed(request.seed, index)
-        grow(brush, [canvas], boxes, [brush.stream(seed)], index + 1, Manner(STRENGTH, request.coherence, prompt=prompts[index]))
+        seed, variation = (key_seed(own, index) for own in (request.seed, request.subseed))
+        grow(brush, [canvas], boxes, [brush.stream(seed, variation)], index + 1, Manner(STRENGTH, request.coherence, prompt=prompts[index]))
         key = joined(canvas.raw, key, request.ratio, overlap)
-        yield Picture(as_image(key), index, seed, dict(brush.facts), raw=as_image(canvas.raw))
+        facts = {"Variation seed": str(variation)} if request.subseed_strength else {}
+        yield Picture(as_image(key), index, seed, {**brush.facts, **facts}, raw=as_image(canvas.raw))
 
 
 def key_seed(seed: int, index: int) -> int:
@@ -64,7 +65,7 @@ def _size(request: Zoom, start: Pixels | None, native: int) -> tuple[int, int]:
 def _first_key(request: Zoom, prompt: str, start: Pixels | None, size: tuple[int, int], brush: "Brush") -> Pixels:
     if start is not None:
         return fit(start, *size, "Crop and resize")
-    streams = [brush.stream(request.seed)]
+    streams = [brush.stream(request.seed, request.subseed)]
     latents = brush.paint(Start(first_noise(streams, *size)), streams, number=1, prompt=prompt)
     return next(decoded(brush, latents, 1))
 

@@ -11,6 +11,8 @@ from app.studio import Studio
 from app.ui import fields, parts
 
 PROMPTS = ("prompt", "negative_prompt")
+SEEDS = {"seed": "", "subseed": "sub"}
+"""Fields with a dice and a "take the last one" button, and how the names of these begin."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,10 @@ class Group:
 
 
 SAMPLING = Group("Sampling", (("checkpoint",), ("sampler", "schedule"), ("steps", "cfg_scale"), ("seed",)))
+EXTRA = Group(
+    "Extra", (("subseed", "subseed_strength"), ("seed_resize_from_w", "seed_resize_from_h"), ("eta_noise_seed_delta",)), open=False
+)  # fmt: skip
+GUIDANCE = Group("Guidance", (("cfg_rescale", "skip_early_cond"), ("s_min_uncond", "s_min_uncond_all")), open=False)
 BATCH = ("batch_count", "batch_size")
 MORE = Group("More", (("styles",), ("vae",), ("clip_skip", "rng"), ("emphasis", "comma_backtrack")), open=False)
 
@@ -108,9 +114,10 @@ class Panel:
                 self._draw_tool("refresh", "⟳", f"{task}_refresh")
             if "height" in row:
                 self._draw_tool("swap", "⇅", f"{task}_swap")
-            if "seed" in row:
-                self._draw_tool("dice", "🎲", f"{task}_dice")
-                self._draw_tool("recycle", "♻️", f"{task}_recycle")
+            for seed, prefix in SEEDS.items():
+                if seed in row:
+                    self._draw_tool(f"{prefix}dice", "🎲", f"{task}_{prefix}dice")
+                    self._draw_tool(f"{prefix}recycle", "♻️", f"{task}_{prefix}recycle")
 
     def _draw_field(self, name: str, studio: Studio) -> None:
         self.parts[name] = fields.draw(self.tab.kind, name, studio)

@@ -1,7 +1,7 @@
 """A picture from a prompt."""
 
 from app.request import Txt2Img
-from app.ui.tabs.tab import BATCH, MORE, SAMPLING, Group, TaskTab
+from app.ui.tabs.tab import BATCH, EXTRA, GUIDANCE, MORE, SAMPLING, Group, TaskTab
 
 EXAMPLES = (
     "the house in the forest, dark night, leaves in the air, fluorescent mushrooms, "
@@ -14,4 +14,4 @@ EXAMPLES = (
     "a castle in winter, snowing",
 )
 
-TAB = TaskTab(Txt2Img, "txt2img", (SAMPLING, Group("Size", (("width", "height"), BATCH)), MORE), examples=EXAMPLES)
+TAB = TaskTab(Txt2Img, "txt2img", (SAMPLING, EXTRA, GUIDANCE, Group("Size", (("width", "height"), BATCH)), MORE), examples=EXAMPLES)

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from app.engine.denoise import Start, denoise
-from app.engine.noise import Stream
 from app.engine.samplers import SAMPLERS
 from app.engine.schedules import TrainingTable, scaled_linear_alphas, sigmas_for
+from app.engine.seeds import PictureStream, SeedExtras
 from app.request import AnyRequest
 
 SPREAD = 0.3
@@ -35,8 +35,8 @@ class FakeBrush:
         self.asked: list[tuple[Start, str | None]] = []
         self.decoded = 0
 
-    def stream(self, seed: int) -> Stream:
-        return Stream(seed, self.request.rng)
+    def stream(self, seed: int, variation: int) -> PictureStream:
+        return PictureStream(seed, self.request.rng, SeedExtras.of(self.request, variation))
 
     def encode(self, pixels: np.ndarray) -> Tensor:
         assert pixels.dtype == np.uint8 and pixels.shape[0] % 8 == 0 and pixels.shape[1] % 8 == 0 and pixels.shape[2] == 3
@@ -50,7 +50,7 @@ class FakeBrush:
         mask = torch.from_numpy(paint.reshape(paint.shape[0] // 8, 8, paint.shape[1] // 8, 8).any(axis=(1, 3)).astype(np.float32))[None, None]
         return torch.cat([mask, self.encode(np.where(paint[..., None], np.uint8(128), pixels))], 1)
 
-    def paint(self, start: Start, streams: Sequence[Stream], *, number: int = 1, prompt: str | None = None, negative: str | None = None) -> Tensor:
+    def paint(self, start: Start, streams: Sequence[PictureStream], *, number: int = 1, prompt: str | None = None, negative: str | None = None) -> Tensor:
         assert start.noise.shape[0] == len(streams)
         self.asked.append((start, prompt))
         row = SAMPLERS[self.request.sampler]

@@ -11,7 +11,7 @@ from app.engine.prompt.grammar import check_depth, check_length
 
 _TOKEN = re.compile(r"(?:[^\\\[\]():|]|\\.)+|[\s\S]")
 _PLAIN = re.compile(r"(?:[^\\\[\]():|]|\\.)+")
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][+-]?\d+)?)\s*")
+_NUMBER = re.compile(r"\s*([+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*")
 _CLOSES = {")": "(", "]": "["}
 TWICE = frozenset({"DPM++ SDE", "DPM++ 2S a", "Heun", "DPM2", "DPM2 a", "Restart"})
 """Samplers that ask the network twice a step. A1111 counts calls, so their prompts change over twice as many steps."""

@@ -4,20 +4,18 @@ Format: the prompt; a line "Negative prompt: ..." unless it is empty; one line "
 comma, colon or line break is written as a JSON string. The format cannot hold everything (a prompt line that looks like
 parameters, a value in quotes), so our files carry a lossless JSON chunk beside it.
 
-Two readings: `parse(text)` is A1111's own (a last line with three pairs is parameters); with `strict` a last line must
-also name "Steps", so that a pasted prompt such as "cat, style: a, mood: b, light: c" stays a prompt. `to_request` is strict.
+`app.parameters` takes a text apart; `fill` makes the fields of a form of it, also where an older A1111 or a relative of it wrote it.
 """
 
-import json
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from app import __version__
-from app.request import TASKS, AnyRequest, AnyTask, Img2Img, Inpaint, Outpaint, Sized, Upscale, Zoom
+from app import __version__, dialects
+from app.parameters import NEGATIVE, pairs_in, parse, quote
+from app.request import TASKS, AnyRequest, AnyTask, Img2Img, Inpaint, Outpaint, Sized, Upscale, Zoom, explain
 
 ORDER = (
     "Steps", "Sampler", "Schedule type", "CFG scale", "Image CFG scale", "Seed", "Face restoration", "Size", "Model hash", "Model", "FP8 weight",
@@ -143,43 +141,91 @@ CONVERT: dict[str, Callable[[str], str]] = {
 }
 
 
-def to_request(text: str, task: str = "txt2img") -> dict[str, Any]:
-    """Fields of our request that a text sets, as a form of that task can take them; `parse` in strict reading.
+INFORMATION = frozenset({
+    "Model hash", "VAE hash", "Lora hashes", "Lora weights", "TI hashes", "Hashes", "Refiner hash", "Init image hash", "Version", "App", "User", "Template",
+    "Negative Template", "Civitai resources", "Civitai metadata", "Size-1", "Size-2", "VAE precision", "Batch size", "Batch pos", "Zoom key",
+    "Denoising strength", "Variation seed", "Created Date", "Raw prompt", "Raw negative prompt", "Operations",
+})  # fmt: skip
+"""Keys that ask for nothing, or whose fields not every tab has: they are not named among those that were not used."""
 
-    Values that are out of range, unknown, or not of this task are dropped, never an error. Sampler and model names stay
-    as written ("DPM++ 2M Karras"): the studio resolves them. A text without parameters gives the prompts alone.
+
+@dataclass(frozen=True)
+class Filled:
+    """Fields of a form, and what could not be taken over: one sentence each."""
+
+    values: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def to_request(text: str, task: str = "txt2img") -> dict[str, Any]:
+    """The values of `fill` alone."""
+    return fill(text, task).values
+
+
+def fill(text: str, task: str = "txt2img") -> Filled:
+    """Fields of our request that a text sets, as a form of that task can take them; `parse` in strict reading, of all dialects.
+
+    Values that are out of range, unknown, or not of this task are left out, never an error; the first two are named. Sampler
+    and model names stay as written ("DPM++ 2M Karras"): `app.recall` and the studio resolve them. A text without parameters
+    gives the prompts alone.
     """
-    info = parse(text, strict=True)
+    info = parse(dialects.tidy(text), strict=True)
+    fields = dialects.modern(info.fields)
+    own = ZOOM_KEYS if task == "zoom" else OUTPAINT_KEYS
     values: dict[str, Any] = {"prompt": info.prompt, "negative_prompt": info.negative}
-    if info.fields:
+    if fields:
         for key, (name, default) in KEYS.items():
-            if value := info.fields.get(key, default):
+            if value := fields.get(key, default):
                 values[name] = CONVERT[name](value) if name in CONVERT else value
-        own = ZOOM_KEYS if task == "zoom" else OUTPAINT_KEYS
-        values |= {name: info.fields[key] for key, name in own.items() if key in info.fields}
-        values |= dict(zip(DIRECTIONS, info.fields.get("Outpaint", "").split(), strict=False))
-    fitting = {name: checked for name, value in values.items() if (checked := fit(task, name, value)) is not None}
+        values |= {name: fields[key] for key, name in own.items() if key in fields}
+        values |= dict(zip(DIRECTIONS, fields.get("Outpaint", "").split(), strict=False))
+    filled = fitted(task, values)
+    unused = unused_keys(fields)
+    return Filled(filled.values, (*filled.notes, f"Darkroom does not use {listed(unused)}.") if unused else filled.notes)
+
+
+def unused_keys(fields: Mapping[str, str]) -> list[str]:
+    """Keys of a text that mean something which no field of ours holds."""
+    known = {*KEYS, *ZOOM_KEYS, *OUTPAINT_KEYS, "Outpaint", *INFORMATION}
+    names = [key for key in fields if key not in known and not key.startswith("Postprocess")]
+    return list(dict.fromkeys(name.removesuffix("-1").removesuffix("-2") for name in names))
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Names in a sentence: "A, B and C"; of many the first, and how many more there are."""
+    found = [name if len(name) <= 40 else f"{name[:37]}..." for name in names]
+    if len(found) > most:
+        found = [*found[:most], f"{len(found) - most} more"]
+    return " and ".join([", ".join(found[:-1]), found[-1]] if found[1:] else found)
+
+
+def fitted(task: str, values: Mapping[str, Any]) -> Filled:
+    """Those of the values that a request of that task takes; what it refuses is named, fields that it does not have are not."""
+    kind = TASKS[task]
+    fitting: dict[str, Any] = {}
+    notes = []
+    for name, value in values.items():
+        if name in kind.model_fields:
+            try:
+                fitting[name] = fit(kind, name, value)
+            except ValidationError as error:
+                notes.append(explain(error))
     if ("width" in fitting) != ("height" in fitting):
         fitting = {name: value for name, value in fitting.items() if name not in ("width", "height")}
-    return {"task": task} | fitting
+    return Filled({"task": task} | fitting, tuple(notes))
 
 
-def fit(task: str, name: str, value: Any) -> Any:
-    """The value as the field of that task holds it; None when it has no such field or does not take the value."""
-    kind = TASKS[task]
-    if name not in kind.model_fields:
-        return None
+def fit(kind: type[AnyTask], name: str, value: Any) -> Any:
+    """The value as the field of a request holds it. Raises ValidationError."""
     needed = {field_name: "0" * 64 for field_name, info in kind.model_fields.items() if info.is_required()}
-    try:
-        return getattr(kind.model_validate({**needed, name: value}), name)
-    except ValidationError:
-        return None
+    return getattr(kind.model_validate({**needed, name: value}), name)
 
 
 def guess_task(text: str) -> str:
     """Which tab made the text, by the keys that only it writes; "txt2img" when nothing tells."""
-    fields = parse(text, strict=True).fields
+    fields = parse(dialects.tidy(text), strict=True).fields
     for key, task in (("Zoom keys", "zoom"), ("Outpaint", "outpaint"), ("Mask blur", "inpaint")):
         if key in fields:
             return task
-    return "img2img" if "Denoising strength" in fields and not any(key.startswith("Hires") for key in fields) else "txt2img"
+    hires = any(key.startswith(("Hires", "First pass size")) for key in fields)
+    return "img2img" if "Denoising strength" in fields and not hires else "txt2img"

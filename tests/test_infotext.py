@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import __version__, infotext
+from app import __version__, infotext, parameters
 from app.request import Img2Img, Inpaint, Outpaint, Txt2Img, Zoom, parse
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "a1111.json").read_text("utf-8"))["infotext"]
@@ -19,14 +19,14 @@ A1111 = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 
 @pytest.mark.parametrize("vector", GOLDEN, ids=lambda vector: vector["text"][:30])
 def test_golden(vector: dict[str, Any]) -> None:
-    found = infotext.parse(vector["text"])
+    found = parameters.parse(vector["text"])
     assert (found.prompt, found.negative, found.fields) == (vector["prompt"], vector["negative"], vector["fields"])
 
 
 @settings(deadline=None, max_examples=300, database=None)
 @given(st.text(alphabet='ab_1é日 -/:," \\\t', max_size=60))
 def test_pairs_are_what_the_expression_finds(line: str) -> None:
-    assert list(infotext.pairs_in(line)) == A1111.findall(line)
+    assert list(parameters.pairs_in(line)) == A1111.findall(line)
 
 
 def test_written_as_a1111_writes_it() -> None:
@@ -83,16 +83,16 @@ def as_typed(text: str) -> str:
 @given(prompt=lines.map(as_typed), negative=lines.map(as_typed), model=st.text(alphabet='ab ,:\n"日', min_size=2, max_size=20), seed=st.integers(0, 2**64 - 1))
 def test_prompts_and_values_round_trip(prompt: str, negative: str, model: str, seed: int) -> None:
     text = infotext.write(Txt2Img(prompt=prompt, negative_prompt=negative, seed=seed), {"Model": model}, 0)
-    found = infotext.parse(text, strict=True)
+    found = parameters.parse(text, strict=True)
     assert (found.prompt, found.negative, found.fields["Seed"]) == (prompt, negative, str(seed))
-    if infotext.quote(model) != model:
+    if parameters.quote(model) != model:
         assert found.fields["Model"] == model
 
 
 @pytest.mark.parametrize("prompt", ["cat, style: a, mood: b, light: c", "a girl, hair: red, eyes: green, dress: blue"])
 def test_a_pasted_prompt_with_three_pairs_stays_a_prompt(prompt: str) -> None:
     assert infotext.to_request(prompt) == {"task": "txt2img", "prompt": prompt, "negative_prompt": ""}
-    assert infotext.parse(prompt).prompt == ""  # A1111's own reading eats it
+    assert parameters.parse(prompt).prompt == ""  # A1111's own reading eats it
 
 
 def test_a1111s_defaults_are_filled_in() -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from app import infotext
+from app import parameters
 from app.request import Upscale
 from app.work import Picture
 
@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 def upscale(request: Upscale, inputs: Mapping[str, Image.Image], enlarger: "Enlarger") -> Iterator[Picture]:
     """The picture, `scale` times as wide and as high; its seed is the one that its parameters name, else 0."""
     made = enlarger.upscale(inputs["image"], request.upscaler, request.scale)
-    seed = infotext.parse(request.parameters).fields.get("Seed", "")
+    seed = parameters.parse(request.parameters).fields.get("Seed", "")
     yield Picture(made, 0, int(seed) if seed.isdecimal() and len(seed) < 20 else 0)

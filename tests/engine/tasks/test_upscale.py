@@ -11,7 +11,7 @@ from PIL import Image
 from app.api.bodies import read_embedded
 from app.engine.tasks.upscale import upscale
 from app.errors import BadRequest, Refused, UnknownName
-from app.infotext import parse as parse_text
+from app.parameters import parse as parse_text
 from app.jobs import Job
 from app.library.save import png_bytes
 from app.request import AnyTask, Upscale, parse

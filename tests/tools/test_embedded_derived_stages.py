@@ -82,10 +82,7 @@ def train(workshop: Workshop, base: Path, kind: str, style: str, name: str, *par
 @pytest.mark.parametrize(("kind", "style"), FILES)
 def test_a_stopped_training_writes_the_same_file_as_one_in_one_go(made, workshop: Workshop, base: Path, kind: str, style: str) -> None:
     whole, stopped = made(kind, style), train(workshop, base, kind, style, "stopped", 1, 1)
-    one, other = load_file(whole), load_file(stopped)
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name].float(), other[name].float()) for name in one)
-    assert read_header(whole).metadata == read_header(stopped).metadata
+    assert whole.read_bytes() == stopped.read_bytes()
 
 
 @pytest.mark.parametrize(("kind", "style"), FILES)

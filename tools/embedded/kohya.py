@@ -5,20 +5,21 @@ equal weights give equal files.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from tools.embedded.ldm import BASE_KEY
+from tools.embedded.safefile import write_safetensors
 
 ARCHITECTURE = "stable-diffusion-v1"
 RESOLUTION = "128x128"
+TAGS = 100
+"""So many of the captions' tags are written, the most frequent ones."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def network_metadata(about: About, rank: int, conv_rank: int, captions: Iterable
     """
     arguments = {"conv_dim": str(conv_rank), "conv_alpha": str(float(conv_rank))} if conv_rank else {}
     counted = Counter(tag for caption in captions for tag in caption.split(", "))
-    tags = {about.base: dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))} if counted else {}
+    frequent = sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:TAGS]
+    tags = {about.base: dict(frequent)} if counted else {}
     return about.metadata() | {
         "ss_network_module": "networks.lora",
         "ss_network_dim": str(rank),
@@ -73,7 +75,7 @@ def network_metadata(about: About, rank: int, conv_rank: int, captions: Iterable
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str], dtype: torch.dtype = torch.float16) -> int:
-    """Write one file under a temporary name, rename it, and return its size in bytes.
+    """Write one file and return its size in bytes.
 
     Raises:
         ValueError: a weight is not finite in `dtype`; it is named.
@@ -82,11 +84,4 @@ def write_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[s
     for name, value in stored.items():
         if not torch.isfinite(value).all():
             raise ValueError(f"'{name}' holds values that {dtype} cannot hold")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        save_file(stored, part, {"format": "pt", **metadata})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path.stat().st_size
+    return write_safetensors(path, stored, {"format": "pt", **metadata})

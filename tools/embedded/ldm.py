@@ -3,15 +3,15 @@
 Widths, layers and input channels are free, so that inpainting UNets (9 channels) are written by the same code.
 """
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from tools.embedded.safefile import write_safetensors
 
 BASE_KEY = "darkroom.base"
 """Metadata key: the folder checkpoint below models/embedded that configs, word list and noise levels come from."""
@@ -66,14 +66,7 @@ def write_ldm(path: Path, unet: nn.Module, vae: nn.Module, text_encoder: nn.Modu
         ValueError: a weight is not finite in the precision it is written in; it is named.
     """
     weights = {name: _stored(name, value, fp8) for name, value in ldm_state_dict(unet, vae, text_encoder).items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        save_file(weights, part, {"format": "pt", **metadata})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path.stat().st_size
+    return write_safetensors(path, weights, {"format": "pt", **metadata})
 
 
 def _stored(name: str, value: Tensor, fp8: bool) -> Tensor:

@@ -72,6 +72,11 @@ class PictureStream(Stream):
             self._later = Stream((self._own + self._extras.delta) % (MAX_SEED + 1), self._rng)
         return noise if drawn == shape else centred(noise, plain)
 
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the infotext says about the other seed of this very picture."""
+        return {"Variation seed": str(self._extras.variation)} if self._extras.strength else {}
+
     def plain(self, shape: tuple[int, ...]) -> Tensor:
         """The first draw of the seed without any extras (A1111's "latent noise" in the mask). Costs the stream nothing."""
         return Stream(self._own, self._rng).normal(shape)

@@ -60,7 +60,7 @@ def decoded(brush: "Brush", latents: Tensor, number: int) -> Iterator[Pixels]:
 
 def picture(brush: "Brush", batch: Batch, i: int, pixels: Pixels, facts: dict[str, str] | None = None) -> Picture:
     """Picture `i` of a batch, finished."""
-    return Picture(as_image(pixels), batch.first + i, batch.seeds[i], {**brush.facts, **(facts or {})})
+    return Picture(as_image(pixels), batch.first + i, batch.seeds[i], {**brush.facts, **batch.streams[i].facts, **(facts or {})})
 
 
 def encode_fitted(brush: "Brush", pixels: Pixels, width: int, height: int, mode: ResizeMode) -> Tensor:

@@ -45,10 +45,10 @@ def zoom(request: Zoom, inputs: Mapping[str, Image.Image], brush: "Brush") -> It
     for index in range(1, request.keys):
         canvas = _around(key, kept, request.ratio, overlap)
         seed, variation = (key_seed(own, index) for own in (request.seed, request.subseed))
-        grow(brush, [canvas], boxes, [brush.stream(seed, variation)], index + 1, Manner(STRENGTH, request.coherence, prompt=prompts[index]))
+        stream = brush.stream(seed, variation)
+        grow(brush, [canvas], boxes, [stream], index + 1, Manner(STRENGTH, request.coherence, prompt=prompts[index]))
         key = joined(canvas.raw, key, request.ratio, overlap)
-        facts = {"Variation seed": str(variation)} if request.subseed_strength else {}
-        yield Picture(as_image(key), index, seed, {**brush.facts, **facts}, raw=as_image(canvas.raw))
+        yield Picture(as_image(key), index, seed, {**brush.facts, **stream.facts}, raw=as_image(canvas.raw))
 
 
 def key_seed(seed: int, index: int) -> int:

@@ -160,7 +160,7 @@ class VaeTrainer:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, pictures: np.ndarray, device: str = "cpu", batch: int = 50) -> torch.Tensor:
+def encode(vae: AutoencoderKL, pictures: np.ndarray, device: str = "cpu", batch: int = 8) -> torch.Tensor:
     """Unscaled latent means of uint8 pictures: float (n, 4, h / 8, w / 8)."""
     parts = [vae.encode(to_float(pictures[start : start + batch]).to(device)).latent_dist.mean.cpu() for start in range(0, len(pictures), batch)]
     return torch.cat(parts)

@@ -80,6 +80,7 @@ class Request(Asked):
     prompt: str = param("", "Prompt", "What you want to see", widget="lines")
     negative_prompt: str = param("", "Negative prompt", "What you do not want to see", widget="lines")
     styles: tuple[str, ...] = param((), "Styles", "Named pieces of prompt, from styles.csv", choices="styles", max_length=32)
+    wildcards: bool = param(False, "Wildcards", "Draws one of {a|b}, and lines of the files in wildcards/ for __name__, for each picture anew")
     checkpoint: str = param("", "Checkpoint", "The model that draws. Empty: the first on the list", choices="checkpoints", max_length=512)
     vae: str = param("", "VAE", "Empty: the one in the checkpoint", choices="vaes", max_length=512)
     sampler: str = param("DPM++ 2M", "Sampling method", choices="samplers", max_length=64)

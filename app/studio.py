@@ -29,7 +29,8 @@ from app.library import Library
 from app.request import AnyRequest, AnyTask, Asked, Img2Img, Inpaint, Outpaint, Request, Sized, Upscale, Zoom, parse_json
 from app.settings import Settings
 from app.styles import Styles
-from app.work import Picture, Progress, Report
+from app.wildcards import Wildcards
+from app.work import Picture, Progress, Report, as_one_of
 
 GUEST_PIXELS = 1_050_000
 GUEST_STEPS = 50
@@ -76,6 +77,7 @@ class Studio:
         self.extensions = Extensions()
         self.extensions.load(settings.extension_dir)
         self.styles = Styles(settings.styles_file)
+        self.wildcards = Wildcards(settings.root / "wildcards")
         for _ in self.extensions.call("register_styles", styles=self.styles):
             pass
         for _ in self.extensions.call("register_samplers", samplers=SAMPLERS):
@@ -130,7 +132,7 @@ class Studio:
         checkpoint = usable(self.shelf.checkpoint(request.checkpoint))
         sampler, schedule = resolve_pair(request.sampler, request.schedule)
         vae = usable(self.shelf.find("vae", request.vae)).name if request.vae else ""
-        self._read_prompts(self.styles.apply(request))
+        self._read_prompts(next(self.wildcards.pictures(self.styles.apply(request)))[0])
         check(request, {name: self.library.assets.get(asset) for name, asset in request.picture_fields().items()})
         known = {"checkpoint": checkpoint.name, "sampler": sampler, "schedule": schedule, "vae": vae}
         return request.model_copy(update=known | self._size(request, checkpoint))
@@ -201,14 +203,26 @@ class Studio:
     def _work(self, job: Job, control: JobControl) -> None:
         """One job from journal row to saved files. Each picture is saved before the next is begun."""
         asked = parse_json(job.request)
-        request = asked
-        if isinstance(request, Request):
-            request = self._prepared(request)
-        inputs = {name: self.library.assets.get(asset) for name, asset in request.picture_fields().items()}
+        inputs = {name: self.library.assets.get(asset) for name, asset in asked.picture_fields().items()}
+        for number, (single, templates) in enumerate(self._drawn(asked)):
+            report = control.report if single is asked else as_one_of(control.report, number, asked.pictures)
+            self._run(single, inputs, job, control, report, templates)
+
+    def _drawn(self, asked: AnyTask) -> Iterator[tuple[AnyTask, Mapping[str, str]]]:
+        """What is to run, with pairs for the infotext: the task itself, or with wildcards a request for each picture."""
+        if not isinstance(asked, Request) or not asked.wildcards:
+            yield asked, {}
+            return
+        styled = self.styles.apply(asked)
+        yield from ((asked if single is styled else single, templates) for single, templates in self.wildcards.pictures(styled))
+
+    def _run(self, asked: AnyTask, inputs: Mapping[str, Image.Image], job: Job, control: JobControl, report: Report, facts: Mapping[str, str]) -> None:
+        """One run of the engine: all pictures of a job, or one whose prompt was drawn apart."""
+        request = self._prepared(asked) if isinstance(asked, Request) else asked
         made: list[Picture] = []
-        for picture in self.engine().run(request, inputs, control.report):
+        for picture in self.engine().run(request, inputs, report):
             if isinstance(request, Request):
-                picture = self._finished(picture, request)
+                picture = self._finished(replace(picture, facts={**picture.facts, **facts}), request)
             control.add_output(self.library.save(picture, asked, job.id, job.owner, shown=request).id)
             if isinstance(request, Zoom):
                 made.append(picture)

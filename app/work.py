@@ -1,7 +1,7 @@
 """What passes between the engine, the journal and the library while a job runs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from PIL import Image
@@ -31,6 +31,11 @@ class Progress:
 
 Report = Callable[[Progress], None]
 """Called at least once a step. Raises `Cancelled` when the job is to stop; nobody but the worker catches that."""
+
+
+def as_one_of(report: Report, number: int, pictures: int) -> Report:
+    """`report` for run `number` (from 0) of a job that makes each of its pictures in a run of its own."""
+    return lambda progress: report(replace(progress, picture=number + 1, pictures=pictures) if progress.pictures == 1 else progress)
 
 
 @dataclass(frozen=True)

@@ -141,22 +141,7 @@ def test_the_style_editor_saves_and_guests_may_not(studio: Studio, shipped: Exte
     assert "Mine" not in studio.styles.names()
 
 
-# ---- dynamic_prompts, dynamic_threshold
-
-
-def test_choices_are_drawn_by_the_seed(shipped: Extensions) -> None:
-    drawn = {changed(shipped, txt2img("a {red|green|{dark|light} blue} house", seed=seed)).prompt for seed in range(60)}
-    assert drawn == {"a red house", "a green house", "a dark blue house", "a light blue house"}
-    again = [changed(shipped, txt2img("{a|b|c} {a|b|c} {a|b|c}", seed=5)).prompt for _ in range(3)]
-    assert len(set(again)) == 1
-
-
-def test_a_prompt_without_choices_stays_as_it_is(shipped: Extensions) -> None:
-    assert list(shipped.call("change_request", request=txt2img("a {prompt} (house:1.2) [a|b] }{ |"))) == []
-
-
-def test_deep_choices_end(shipped: Extensions) -> None:
-    assert changed(shipped, txt2img("{" * 1500 + "a|b" + "}" * 1500)).prompt.strip("{}") in ("a", "b")
+# ---- dynamic_threshold
 
 
 def test_a_threshold_clamps_each_channel_and_each_picture_apart(shipped: Extensions) -> None:

@@ -218,3 +218,24 @@ def test_pictures_that_no_job_needs_any_more_go_at_the_start_but_not_from_the_co
     assert studio.library.assets.path(unused).is_file()
     Studio(studio.settings).close()
     assert studio.library.assets.path(used).is_file() and not studio.library.assets.path(unused).is_file()
+
+
+def test_wildcards_are_drawn_for_each_picture_and_what_was_drawn_is_saved(running: Studio) -> None:
+    folder = running.settings.root / "wildcards"
+    folder.mkdir()
+    (folder / "colour.txt").write_text("red\nblue\n")
+    running.styles.add("Ink", "ink drawing of {prompt}, {1|2|3|4|5|6|7|8}")
+    asked = Txt2Img(**{**SMALL, "prompt": "a __colour__ house", "seed": 10}, styles=("Ink",), wildcards=True, batch_size=3)
+    batch = pictures(running, running.submit(asked, ANNA))
+    texts = [read.read(saved.path) for saved in batch]
+    prompts = [values["prompt"] for values, _ in texts if values]
+    assert len(set(prompts)) > 1 and all(prompt.startswith(("ink drawing of a red house, ", "ink drawing of a blue house, ")) for prompt in prompts)
+    template = 'Template: "ink drawing of a __colour__ house, {1|2|3|4|5|6|7|8}"'
+    assert all(text.startswith(prompt) and template in text for prompt, (_, text) in zip(prompts, texts, strict=True))
+    (third,) = pictures(running, running.submit(asked.model_copy(update={"seed": 12, "batch_size": 1}), ANNA))
+    (again,) = pictures(running, running.submit(parse(texts[2][0]), ANNA))
+    assert np.array_equal(pixels(batch[2]), pixels(third)) and np.array_equal(pixels(third), pixels(again))
+    with pytest.raises(UnknownName, match="'colour'"):
+        running.submit(Txt2Img(**{**SMALL, "prompt": "__color__"}, wildcards=True), ANNA)
+    (plain,) = pictures(running, running.submit(Txt2Img(**{**SMALL, "prompt": "__color__ {a|b}"}), ANNA))
+    assert read.read(plain.path)[1].startswith("__color__ {a|b}\n")

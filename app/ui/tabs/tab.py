@@ -30,7 +30,7 @@ EXTRA = Group(
 )  # fmt: skip
 GUIDANCE = Group("Guidance", (("cfg_rescale", "skip_early_cond"), ("s_min_uncond", "s_min_uncond_all")), open=False)
 BATCH = ("batch_count", "batch_size")
-MORE = Group("More", (("styles",), ("vae",), ("clip_skip", "rng"), ("emphasis", "comma_backtrack")), open=False)
+MORE = Group("More", (("styles", "wildcards"), ("vae",), ("clip_skip", "rng"), ("emphasis", "comma_backtrack")), open=False)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from functools import lru_cache
 _TERMS = 60
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def beta_quantile(p: float, a: float, b: float) -> float:
     """The x in 0..1 at which the regularised incomplete beta function I_x(a, b) is `p`, by bisection to full precision."""
     if p <= 0:

@@ -4,6 +4,7 @@ A schedule makes the noise levels (sigmas) of a run from the checkpoint's own ta
 to 0.0. Names, labels and numbers are A1111's, where it has the schedule.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from app.errors import BadRequest, UnknownName
 if TYPE_CHECKING:
     from app.engine.samplers import SamplerRow
 
+MAX_STEPS = 1000
 _SMALLEST_ALPHA = 4.8973451890853435e-08
 """Zero-terminal-SNR checkpoints end at exactly 0, an infinite sigma; it is raised to this (sigma 4518.8)."""
 
@@ -65,19 +67,65 @@ class TrainingTable:
         """The noise level of a fractional timestep: the inverse of `timestep`."""
         return float(math.exp(np.interp(timestep, np.arange(len(self._logs), dtype=np.float64), self._logs)))
 
+    def between(self, low: float, high: float) -> "TrainingTable":
+        """The same spacing between two other noise levels, low < high: evenly spaced timesteps, and beyond the table a straight end."""
+        count = len(self.sigmas)
+        if low >= self.sigma_max or high <= self.sigma_min:
+            return TrainingTable(1 / (1 + np.geomspace(low, high, count) ** 2))
+        sigmas = np.array([self.sigma(t) for t in np.linspace(self.timestep(low), self.timestep(high), count)])
+        sigmas[0], sigmas[-1] = low, high
+        return TrainingTable(1 / (1 + sigmas**2))
 
-Levels = Callable[[int, TrainingTable], list[float]]
-"""(steps, table) -> `steps` falling noise levels above zero; the closing 0.0 is added by `sigmas_for`."""
+
+STABLE_DIFFUSION = TrainingTable()
+"""The table of every Stable Diffusion 1 checkpoint that says nothing else."""
+
+Levels = Callable[..., list[float]]
+"""(steps, table, **options) -> `steps` falling noise levels above zero; the closing 0.0 is added by `sigmas_for`."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A row of the table: A1111's internal name, the label people see, other names, and the function."""
+    """A row of the table.
+
+    Attributes:
+        name: A1111's internal name; `label` is what people see, `aliases` are accepted, too.
+        function: makes the levels.
+        fixed: its levels do not come from the table, and are stretched to other ends.
+        options: names of the keyword options that `function` takes; found from its signature.
+    """
 
     name: str
     label: str
     aliases: tuple[str, ...]
     function: Levels
+    fixed: bool = False
+    options: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", frozenset(list(inspect.signature(self.function).parameters)[2:]))
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """How a run bends its schedule: A1111's options of these names.
+
+    Attributes:
+        sigma_min, sigma_max: noise levels between which the steps lie, as far as the schedule reaches them; 0: the checkpoint's own.
+        rho: exponent of Karras and Polyexponential; 0: their own, 7 and 1.
+        beta_alpha, beta_beta: shape of the schedule Beta.
+        discard_penultimate: leave out the last level before zero whatever the sampler.
+    """
+
+    sigma_min: float = 0.0
+    sigma_max: float = 0.0
+    rho: float = 0.0
+    beta_alpha: float = 0.6
+    beta_beta: float = 0.6
+    discard_penultimate: bool = False
+
+
+AS_IT_IS = Spacing()
 
 
 def uniform(steps: int, table: TrainingTable) -> list[float]:
@@ -89,6 +137,11 @@ def karras(steps: int, table: TrainingTable, rho: float = 7.0) -> list[float]:
     """Karras et al. 2022, equation 5."""
     low, high = table.sigma_min ** (1 / rho), table.sigma_max ** (1 / rho)
     return [float((high + ramp * (low - high)) ** rho) for ramp in np.linspace(0, 1, steps)]
+
+
+def exponential(steps: int, table: TrainingTable) -> list[float]:
+    """Evenly spaced in log sigma."""
+    return polyexponential(steps, table)
 
 
 def polyexponential(steps: int, table: TrainingTable, rho: float = 1.0) -> list[float]:
@@ -131,46 +184,60 @@ def align_your_steps(steps: int, table: TrainingTable) -> list[float]:
     return [float(sigma) for sigma in np.exp(logs)]
 
 
+def quadratic(steps: int, table: TrainingTable) -> list[float]:
+    """Evenly spaced roots of the timesteps: the spacing "time_quadratic" of DPM-Solver and UniPC."""
+    return [table.sigma(t * t) for t in np.linspace(math.sqrt(len(table.sigmas) - 1), 0, steps)]
+
+
 def simple(steps: int, table: TrainingTable) -> list[float]:
     """Every (n / steps)-th level, counted from the noisy end."""
+    if steps > len(table.sigmas):
+        return uniform(steps, table)
     stride = len(table.sigmas) / steps
     return [float(table.sigmas[-(1 + int(i * stride))]) for i in range(steps)]
 
 
 def ddim(steps: int, table: TrainingTable) -> list[float]:
     """The "leading" timesteps of the DDIM paper with offset 1: 1, 1 + n // steps, 1 + 2 (n // steps), ..."""
+    if steps > len(table.sigmas):
+        return uniform(steps, table)
     stride = len(table.sigmas) // steps
-    return [float(table.sigmas[1 + i * stride]) for i in reversed(range(steps))]
+    offset = 1 if 1 + (steps - 1) * stride < len(table.sigmas) else 0
+    return [float(table.sigmas[offset + i * stride]) for i in reversed(range(steps))]
 
 
 def turbo(steps: int, table: TrainingTable) -> list[float]:
     """The "trailing" timesteps that distilled checkpoints were trained on: n - 1, ..., 2 n / steps - 1, n / steps - 1."""
     count = len(table.sigmas)
+    if steps > count:
+        return uniform(steps, table)
     return [float(table.sigmas[round(i * count / steps) - 1]) for i in range(steps, 0, -1)]
 
 
-def beta(steps: int, table: TrainingTable, a: float = 0.6, b: float = 0.6) -> list[float]:
-    """Lee et al. 2024, "Beta Sampling is All You Need", in A1111's form: quantiles of Beta(a, b) between the table's ends."""
+def beta(steps: int, table: TrainingTable, beta_alpha: float = 0.6, beta_beta: float = 0.6) -> list[float]:
+    """Lee et al. 2024, "Beta Sampling is All You Need", in A1111's form: quantiles of Beta(alpha, beta) between the table's ends."""
     low, high = table.sigma_min, table.sigma_max
-    return [low + beta_quantile(float(p), a, b) * (high - low) for p in 1 - np.linspace(0, 1, steps)]
+    return [low + beta_quantile(float(p), beta_alpha, beta_beta) * (high - low) for p in 1 - np.linspace(0, 1, steps)]
 
 
 _ROWS = (
     Schedule("automatic", "Automatic", (), uniform),
-    Schedule("uniform", "Uniform", (), uniform),
+    Schedule("uniform", "Uniform", ("time_uniform",), uniform),
     Schedule("karras", "Karras", (), karras),
-    Schedule("exponential", "Exponential", (), polyexponential),
+    Schedule("exponential", "Exponential", (), exponential),
     Schedule("polyexponential", "Polyexponential", (), polyexponential),
     Schedule("sgm_uniform", "SGM Uniform", ("SGMUniform",), sgm_uniform),
-    Schedule("linear", "Linear", (), linear),
-    Schedule("cosine", "Cosine", (), cosine),
     Schedule("kl_optimal", "KL Optimal", (), kl_optimal),
-    Schedule("align_your_steps", "Align Your Steps", ("AYS",), align_your_steps),
+    Schedule("align_your_steps", "Align Your Steps", ("AYS",), align_your_steps, fixed=True),
     Schedule("simple", "Simple", (), simple),
     Schedule("normal", "Normal", (), uniform),
     Schedule("ddim", "DDIM", ("ddim_uniform",), ddim),
     Schedule("beta", "Beta", (), beta),
-    Schedule("turbo", "Turbo", (), turbo),
+    Schedule("turbo", "Turbo", ("trailing",), turbo),
+    Schedule("linear", "Linear", (), linear),
+    Schedule("logarithmic", "Logarithmic", ("logSNR",), exponential),
+    Schedule("cosine", "Cosine", (), cosine),
+    Schedule("quadratic", "Quadratic", ("time_quadratic",), quadratic),
 )
 SCHEDULES: dict[str, Schedule] = {row.label: row for row in _ROWS}
 """By label, in the order of the menus. "Automatic" stands for the sampler's own choice (`SamplerRow.schedule`)."""
@@ -189,28 +256,45 @@ def resolve_schedule(name: str) -> str:
     return found
 
 
-def sigmas_for(schedule: str, row: "SamplerRow", steps: int, table: TrainingTable) -> list[float]:
+def sigmas_for(schedule: str, row: "SamplerRow", steps: int, table: TrainingTable, spacing: Spacing = AS_IT_IS) -> list[float]:
     """The noise levels of a run.
 
     Args:
         schedule: label, name or alias; "Automatic" takes the sampler's own.
-        row: the sampler; some leave out the last level before zero (A1111's "discard next-to-last sigma").
-        steps: 1 to 150.
+        row: the sampler; some leave out the last level before zero (A1111's "discard next-to-last sigma"), some need the lowest one.
+        steps: 1 to 1000.
+        spacing: other ends, other bends.
 
     Returns:
         `steps` + 1 strictly falling levels; the first is (about) sigma_max, the last is 0.0.
 
     Raises:
         UnknownName: there is no such schedule.
-        BadRequest: the number of steps is out of bounds.
+        BadRequest: the number of steps is out of bounds, or sigma_min is not below sigma_max.
     """
-    if not 1 <= steps <= 150:
-        raise BadRequest(f"Sampling steps (steps) is {steps}, but it must be a whole number from 1 to 150.")
+    if not 1 <= steps <= MAX_STEPS:
+        raise BadRequest(f"Sampling steps (steps) is {steps}, but it must be a whole number from 1 to {MAX_STEPS}.")
     label = resolve_schedule(schedule)
     label = row.schedule if label == "Automatic" else label
+    found = SCHEDULES[label]
+    low, high = spacing.sigma_min or table.sigma_min, spacing.sigma_max or table.sigma_max
+    if low >= high:
+        raise BadRequest(f"Schedule min sigma (sigma_min) is {low:g}, but it must be below the highest noise level, {high:g}.")
+    moved = (low, high) != (table.sigma_min, table.sigma_max)
+    table = table.between(low, high) if moved else table
     if steps == 1:
-        return [table.sigma_max, 0.0]
-    levels = SCHEDULES[label].function
-    if row.discard_penultimate:
-        return [*levels(steps + 1, table)[:-1], 0.0]
-    return [*levels(steps, table), 0.0]
+        return [high, 0.0]
+    discarded = not row.ends_only and (row.discard_penultimate or spacing.discard_penultimate)
+    options = {name: value for name in found.options if (value := getattr(spacing, name))}
+    levels = found.function(steps + discarded, table, **options)
+    if found.fixed and moved:
+        levels = stretched(levels, low, high)
+    if row.ends_only:
+        levels[-1] = low
+    return [*levels[:steps], 0.0]
+
+
+def stretched(levels: list[float], low: float, high: float) -> list[float]:
+    """Falling levels moved to other ends, evenly in log sigma."""
+    share = math.log(high / low) / math.log(levels[0] / levels[-1])
+    return [low * (level / levels[-1]) ** share for level in levels]

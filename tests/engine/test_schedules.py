@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.engine.samplers import SAMPLERS, SamplerRow
-from app.engine.schedules import SCHEDULES, TrainingTable, resolve_schedule, scaled_linear_alphas, sigmas_for
+from app.engine.schedules import SCHEDULES, Spacing, TrainingTable, resolve_schedule, scaled_linear_alphas, sigmas_for
 from app.errors import BadRequest, UnknownName
 
 TABLE = TrainingTable()
@@ -44,7 +44,7 @@ def test_a_table_of_the_checkpoints_own():
 @pytest.mark.parametrize("schedule", list(SCHEDULES))
 @pytest.mark.parametrize("row", [SAMPLERS["Euler"], SAMPLERS["DPM2"], SAMPLERS["DPM++ 2M"]], ids=lambda row: row.name)
 def test_every_schedule_falls_from_noise_to_zero(schedule, row):
-    for steps in (1, 2, 3, 4, 7, 10, 11, 20, 33, 149, 150):
+    for steps in (1, 2, 3, 4, 7, 10, 11, 20, 33, 150, 1000):
         found = levels(schedule, steps, row)
         assert len(found) == steps + 1 and found[-1] == 0.0
         assert all(high > low for high, low in pairwise(found)), (schedule, steps)
@@ -90,7 +90,72 @@ def test_formulas():
     assert [TABLE.timestep(s) for s in levels("Simple", 8)[:-1]] == pytest.approx([999, 874, 749, 624, 499, 374, 249, 124])
     assert [TABLE.timestep(s) for s in levels("DDIM", 5)[:-1]] == pytest.approx([801, 601, 401, 201, 1])
     assert [TABLE.timestep(s) for s in levels("Turbo", 4)[:-1]] == pytest.approx([999, 749, 499, 249])
-    assert levels("Normal") == levels("Uniform")
+    assert levels("Normal") == levels("Uniform") and levels("Logarithmic") == levels("Exponential")
+    assert [math.sqrt(TABLE.timestep(s)) for s in levels("Quadratic", 9)[:-1]] == pytest.approx(np.linspace(math.sqrt(999), 0, 9), abs=1e-6)
+
+
+def test_the_issues_schedules_are_all_there():
+    wanted = "Automatic, Uniform, Karras, Exponential, Polyexponential, SGM Uniform, KL Optimal, Align Your Steps, Simple, Normal, DDIM, Beta, Turbo, Linear, "
+    assert tuple(SCHEDULES) == tuple((wanted + "Logarithmic, Cosine, Quadratic").split(", ")), "A1111's order, then the others"
+
+
+@pytest.mark.parametrize("count", [40, 1000])
+@pytest.mark.parametrize("schedule", list(SCHEDULES))
+def test_more_steps_than_trained_levels(schedule, count):
+    found = sigmas_for(schedule, SAMPLERS["DPM2"], 1000, TrainingTable(np.linspace(0.99, 0.01, count)))
+    assert len(found) == 1001 and found[-1] == 0 and all(high > low for high, low in pairwise(found))
+
+
+@pytest.mark.parametrize("schedule", list(SCHEDULES))
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.0), (0.0, 8.0), (0.002, 80.0), (0.2, 5.0), (20.0, 40.0), (0.001, 0.02)])
+def test_other_ends(schedule, low, high):
+    found = sigmas_for(schedule, PLAIN, 12, TABLE, Spacing(sigma_min=low, sigma_max=high))
+    low, high = low or TABLE.sigma_min, high or TABLE.sigma_max
+    assert len(found) == 13 and found[-1] == 0 and all(upper > lower for upper, lower in pairwise(found))
+    assert found[-2] >= low * 0.999999 and found[0] <= high * 1.000001
+    if schedule != "DDIM":
+        assert found[0] == pytest.approx(high, rel=1e-4)
+    if schedule not in ("SGM Uniform", "KL Optimal", "Simple", "DDIM", "Turbo"):
+        assert found[-2] == pytest.approx(low, rel=1e-4)
+    assert sigmas_for(schedule, PLAIN, 1, TABLE, Spacing(sigma_max=8.0)) == [8.0, 0.0]
+
+
+def test_the_tables_own_ends_change_nothing():
+    for schedule in SCHEDULES:
+        assert sigmas_for(schedule, PLAIN, 9, TABLE, Spacing(TABLE.sigma_min, TABLE.sigma_max)) == levels(schedule, 9)
+
+
+def test_ends_that_cross_are_refused():
+    with pytest.raises(BadRequest, match=r"sigma_min\) is 20, but it must be below the highest noise level, 14\.6146"):
+        sigmas_for("Karras", PLAIN, 9, TABLE, Spacing(sigma_min=20.0))
+
+
+def test_rho_bends_karras_and_polyexponential_alone():
+    ramp = np.linspace(1, 0, 9)
+    low, high = math.log(TABLE.sigma_min), math.log(TABLE.sigma_max)
+    for schedule in SCHEDULES:
+        found = sigmas_for(schedule, PLAIN, 9, TABLE, Spacing(rho=3.0))
+        assert (found != levels(schedule, 9)) == (schedule in ("Karras", "Polyexponential"))
+    assert np.log(sigmas_for("Polyexponential", PLAIN, 9, TABLE, Spacing(rho=2.0))[:-1]) == pytest.approx(low + ramp**2 * (high - low))
+    assert sigmas_for("Karras", PLAIN, 9, TABLE, Spacing(rho=7.0)) == levels("Karras", 9)
+
+
+def test_the_shape_of_beta():
+    even = sigmas_for("Beta", PLAIN, 9, TABLE, Spacing(beta_alpha=1.0, beta_beta=1.0))[:-1]
+    assert even == pytest.approx(np.linspace(TABLE.sigma_max, TABLE.sigma_min, 9))
+    lower, upper = (sigmas_for("Beta", PLAIN, 9, TABLE, spacing)[4] for spacing in (Spacing(beta_alpha=0.3), Spacing(beta_beta=0.3)))
+    assert lower < levels("Beta", 9)[4] < upper
+
+
+def test_any_sampler_may_leave_out_the_last_level():
+    assert sigmas_for("Karras", PLAIN, 12, TABLE, Spacing(discard_penultimate=True)) == levels("Karras", 12, SAMPLERS["DPM2"])
+    assert levels("Karras", 12, SAMPLERS["DPM2"]) == sigmas_for("Karras", SAMPLERS["DPM2"], 12, TABLE, Spacing(discard_penultimate=True))
+
+
+@pytest.mark.parametrize("schedule", list(SCHEDULES))
+def test_samplers_that_take_the_ends_alone_get_the_lowest_level(schedule):
+    for spacing, low in ((Spacing(), TABLE.sigma_min), (Spacing(discard_penultimate=True), TABLE.sigma_min), (Spacing(sigma_min=0.01), 0.01)):
+        assert sigmas_for(schedule, SAMPLERS["DPM fast"], 7, TABLE, spacing)[-2] == low
 
 
 def test_beta_is_symmetric_between_the_ends():
@@ -125,7 +190,7 @@ def test_an_unknown_name_offers_the_nearest():
         resolve_schedule("Karas")
 
 
-@pytest.mark.parametrize("steps", [0, -3, 151])
+@pytest.mark.parametrize("steps", [0, -3, 1001])
 def test_steps_out_of_bounds(steps):
     with pytest.raises(BadRequest, match=f"steps.*{steps}"):
         levels("Karras", steps)

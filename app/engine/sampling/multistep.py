@@ -22,10 +22,26 @@ def plms(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise) -> Run:
             ahead = x + slope * (after - sigma)
             mixed = (slope + (ahead - model(ahead, after)) / after) / 2
         else:
-            weights = _ADAMS[len(slopes) - 1]
-            mixed = sum(past * weight for past, weight in zip(slopes[1:], weights[1:], strict=True)) + slope * weights[0]
+            mixed = _adams(slopes)
         x = x + mixed * (after - sigma)
     return x
+
+
+def ipndm(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise) -> Run:
+    """Improved PNDM (Zhang and Chen 2023, "iPNDM"): Adams-Bashforth from the first step on, its order growing to four; no extra call."""
+    slopes: list[Tensor] = []
+    for i, (sigma, after) in enumerate(pairwise(sigmas)):
+        denoised = model(x, sigma)
+        yield i, x, sigma, denoised
+        slopes = [(x - denoised) / sigma, *slopes[:3]]
+        x = x + _adams(slopes) * (after - sigma)
+    return x
+
+
+def _adams(slopes: Sequence[Tensor]) -> Tensor:
+    """The slope of a step from those of the last steps, newest first."""
+    weights = _ADAMS[len(slopes) - 1]
+    return sum(past * weight for past, weight in zip(slopes[1:], weights[1:], strict=True)) + slopes[0] * weights[0]
 
 
 def lms(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, order: int = 4) -> Run:
@@ -66,7 +82,9 @@ def dpmpp_2m(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise) -> 
     return x
 
 
-def dpmpp_2m_sde(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0, solver: str = "midpoint") -> Run:
+def dpmpp_2m_sde(
+    model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0, s_noise: float = 1.0, solver: str = "midpoint"
+) -> Run:
     """SDE-DPM-Solver++(2M) (Lu et al. 2022b); `solver` "midpoint" or "heun" says how the last two denoised x are combined."""
     old, last_h = None, 0.0
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
@@ -82,12 +100,12 @@ def dpmpp_2m_sde(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise,
             weight = 1 + math.expm1(-total) / total if solver == "heun" else -0.5 * math.expm1(-total)
             x = x + (denoised - old) * (weight * h / last_h)
         if eta:
-            x = x + noise(sigma, after) * (after * math.sqrt(-math.expm1(-2 * eta * h)))
+            x = x + noise(sigma, after) * (after * math.sqrt(-math.expm1(-2 * eta * h)) * s_noise)
         old, last_h = denoised, h
     return x
 
 
-def dpmpp_3m_sde(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0) -> Run:
+def dpmpp_3m_sde(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0, s_noise: float = 1.0) -> Run:
     """SDE-DPM-Solver++(3M): the third-order multistep step of Lu et al. 2022b on the stochastic equation."""
     past: list[tuple[Tensor, float]] = []
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
@@ -110,6 +128,6 @@ def dpmpp_3m_sde(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise,
             curve = (first_difference - older_difference) * (1 / (r0 + r1))
             x = x + (first_difference + curve * r0) * second - curve * (second / total - 0.5)
         if eta:
-            x = x + noise(sigma, after) * (after * math.sqrt(-math.expm1(-2 * eta * h)))
+            x = x + noise(sigma, after) * (after * math.sqrt(-math.expm1(-2 * eta * h)) * s_noise)
         past = [(denoised, h), *past[:1]]
     return x

@@ -11,12 +11,12 @@ from app.engine.sampling.single import Model, Noise, Run, Tensor
 _FROM, _TO = 2.0, 0.1
 
 
-def restart(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise) -> Run:
+def restart(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, s_noise: float = 1.0) -> Run:
     """Heun's method along `restart_plan`; climbing again adds the noise that is missing."""
     last = None
     for i, (sigma, after) in enumerate(restart_plan(sigmas)):
         if last is not None and last < sigma:
-            x = x + noise(last, sigma) * math.sqrt(sigma**2 - last**2)
+            x = x + noise(last, sigma) * (s_noise * math.sqrt(sigma**2 - last**2))
         denoised = model(x, sigma)
         yield i, x, sigma, denoised
         slope = (x - denoised) / sigma

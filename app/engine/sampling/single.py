@@ -10,6 +10,8 @@ from collections.abc import Callable, Generator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from app.engine.schedules import STABLE_DIFFUSION, TrainingTable
+
 Tensor = Any
 """Only +, -, * and / with floats and its like are used: torch, NumPy or plain floats."""
 Model = Callable[[Tensor, float], Tensor]
@@ -24,16 +26,44 @@ def ancestral(sigma: float, sigma_next: float, eta: float) -> tuple[float, float
     return math.sqrt(max(sigma_next**2 - up**2, 0.0)), up
 
 
-def euler(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise) -> Run:
-    """Euler's method on the probability flow ODE: Karras et al. 2022, algorithm 2 without churn and correction."""
+def churned(x: Tensor, sigma: float, noise: Noise, churn: float, window: tuple[float, float], s_noise: float) -> tuple[Tensor, float]:
+    """(x, sigma) before a step, with as much noise added as churn asks for: Karras et al. 2022, algorithm 2, lines 4 to 6.
+
+    Noise is drawn at each step once there is any churn, also outside the window: what is drawn later then stays the same, as in k-diffusion.
+
+    Args:
+        churn: S_churn / steps; the level rises by at most sqrt(2) - 1 of itself.
+        window: S_tmin and S_tmax, the noise levels at which noise is added.
+        s_noise: S_noise, a factor of the noise.
+    """
+    if churn <= 0:
+        return x, sigma
+    share = min(churn, math.sqrt(2) - 1) if window[0] <= sigma <= window[1] else 0.0
+    raised = sigma * (1 + share)
+    fresh = noise(sigma, raised)
+    return (x + fresh * (s_noise * math.sqrt(raised**2 - sigma**2)), raised) if share else (x, sigma)
+
+
+def euler(
+    model: Model,
+    x: Tensor,
+    sigmas: Sequence[float],
+    noise: Noise,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
+) -> Run:
+    """Euler's method on the probability flow ODE: Karras et al. 2022, algorithm 2 without correction."""
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
-        denoised = model(x, sigma)
+        x, raised = churned(x, sigma, noise, s_churn / (len(sigmas) - 1), (s_tmin, s_tmax), s_noise)
+        denoised = model(x, raised)
         yield i, x, sigma, denoised
-        x = x + (x - denoised) / sigma * (after - sigma)
+        x = x + (x - denoised) / raised * (after - raised)
     return x
 
 
-def euler_a(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0) -> Run:
+def euler_a(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0, s_noise: float = 1.0) -> Run:
     """Euler with ancestral noise."""
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
         denoised = model(x, sigma)
@@ -41,30 +71,50 @@ def euler_a(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta:
         down, up = ancestral(sigma, after, eta)
         x = x + (x - denoised) / sigma * (down - sigma)
         if after > 0:
-            x = x + noise(sigma, after) * up
+            x = x + noise(sigma, after) * (up * s_noise)
     return x
 
 
-def heun(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise) -> Run:
-    """Heun's method: Karras et al. 2022, algorithm 1. Two calls a step, one for the last."""
+def heun(
+    model: Model,
+    x: Tensor,
+    sigmas: Sequence[float],
+    noise: Noise,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
+) -> Run:
+    """Heun's method: Karras et al. 2022, algorithm 2. Two calls a step, one for the last."""
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
-        denoised = model(x, sigma)
+        x, raised = churned(x, sigma, noise, s_churn / (len(sigmas) - 1), (s_tmin, s_tmax), s_noise)
+        denoised = model(x, raised)
         yield i, x, sigma, denoised
-        slope = (x - denoised) / sigma
-        ahead = x + slope * (after - sigma)
+        slope = (x - denoised) / raised
+        ahead = x + slope * (after - raised)
         if after > 0:
             slope = (slope + (ahead - model(ahead, after)) / after) / 2
-            ahead = x + slope * (after - sigma)
+            ahead = x + slope * (after - raised)
         x = ahead
     return x
 
 
-def dpm2(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise) -> Run:
+def dpm2(
+    model: Model,
+    x: Tensor,
+    sigmas: Sequence[float],
+    noise: Noise,
+    s_churn: float = 0.0,
+    s_tmin: float = 0.0,
+    s_tmax: float = math.inf,
+    s_noise: float = 1.0,
+) -> Run:
     """DPM-Solver-2 (Lu et al. 2022): the slope at the geometric middle. Two calls a step, one for the last."""
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
-        denoised = model(x, sigma)
+        x, raised = churned(x, sigma, noise, s_churn / (len(sigmas) - 1), (s_tmin, s_tmax), s_noise)
+        denoised = model(x, raised)
         yield i, x, sigma, denoised
-        x = _midpoint(model, x, sigma, after, denoised)
+        x = _midpoint(model, x, raised, after, denoised)
     return x
 
 
@@ -78,7 +128,7 @@ def _midpoint(model: Model, x: Tensor, sigma: float, after: float, denoised: Ten
     return x + (halfway - model(halfway, middle)) / middle * (after - sigma)
 
 
-def dpm2_a(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0) -> Run:
+def dpm2_a(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0, s_noise: float = 1.0) -> Run:
     """DPM-Solver-2 with ancestral noise."""
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
         denoised = model(x, sigma)
@@ -86,7 +136,7 @@ def dpm2_a(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: 
         down, up = ancestral(sigma, after, eta)
         x = _midpoint(model, x, sigma, down, denoised)
         if after > 0:
-            x = x + noise(sigma, after) * up
+            x = x + noise(sigma, after) * (up * s_noise)
     return x
 
 
@@ -97,6 +147,22 @@ def ddim(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: fl
         yield i, x, sigma, denoised
         down, up = ancestral(sigma, after, eta)
         x = denoised + (x - denoised) / sigma * down
+        if up > 0:
+            x = x + noise(sigma, after) * up
+    return x
+
+
+def ddim_cfgpp(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 0.0) -> Run:
+    """DDIM with CFG++ (Chung et al. 2024, algorithm 2): guided in what it aims at, unguided in the noise that it keeps.
+
+    `model.unguided` is the answer to the last call without the prompt; a model that has none is taken at its word.
+    """
+    for i, (sigma, after) in enumerate(pairwise(sigmas)):
+        denoised = model(x, sigma)
+        unguided = getattr(model, "unguided", denoised)
+        yield i, x, sigma, denoised
+        down, up = ancestral(sigma, after, eta)
+        x = denoised + (x - unguided) / sigma * down
         if up > 0:
             x = x + noise(sigma, after) * up
     return x
@@ -123,7 +189,25 @@ def lcm(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise) -> Run:
     return x
 
 
-def dpmpp_2s_a(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0) -> Run:
+def tcd(
+    model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, tcd_gamma: float = 0.3, table: TrainingTable = STABLE_DIFFUSION
+) -> Run:
+    """Strategic stochastic sampling of trajectory consistency distillation (Zheng et al. 2024, algorithm 2), for distilled checkpoints.
+
+    Each step goes down to the timestep (1 - gamma) * next and adds the noise that is missing; gamma 0 is DDIM, gamma 1 is LCM
+    but for the last trained noise level.
+    """
+    for i, (sigma, after) in enumerate(pairwise(sigmas)):
+        denoised = model(x, sigma)
+        yield i, x, sigma, denoised
+        down = min(table.sigma((1 - tcd_gamma) * table.timestep(after)), after) if tcd_gamma else after
+        x = denoised + (x - denoised) / sigma * down
+        if down < after:
+            x = x + noise(sigma, after) * math.sqrt(after**2 - down**2)
+    return x
+
+
+def dpmpp_2s_a(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0, s_noise: float = 1.0) -> Run:
     """DPM-Solver++(2S) (Lu et al. 2022b, algorithm 1) with ancestral noise. Two calls a step, one for the last."""
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
         denoised = model(x, sigma)
@@ -135,14 +219,14 @@ def dpmpp_2s_a(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, e
             denoised = model(halfway, middle)
         x = x * (down / sigma) + denoised * (1 - down / sigma)
         if after > 0:
-            x = x + noise(sigma, after) * up
+            x = x + noise(sigma, after) * (up * s_noise)
     return x
 
 
-def dpmpp_sde(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0) -> Run:
+def dpmpp_sde(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, eta: float = 1.0, s_noise: float = 1.0) -> Run:
     """DPM-Solver++(2S) on the stochastic equation, noise at the middle and at the end. Two calls a step, one for the last.
 
-    The two are one path of Brownian motion: the end's noise is the middle's and what comes after it, each with its share.
+    The noise must be that of one Brownian path, so that the end's holds the middle's (see `app.engine.noise.brownian`).
     """
     for i, (sigma, after) in enumerate(pairwise(sigmas)):
         denoised = model(x, sigma)
@@ -152,10 +236,8 @@ def dpmpp_sde(model: Model, x: Tensor, sigmas: Sequence[float], noise: Noise, et
             continue
         middle = math.sqrt(sigma * after)
         down, up = ancestral(sigma, middle, eta)
-        first = noise(sigma, middle)
-        halfway = x * (down / sigma) + denoised * (1 - down / sigma) + first * up
+        halfway = x * (down / sigma) + denoised * (1 - down / sigma) + noise(sigma, middle) * (up * s_noise)
         denoised = model(halfway, middle)
         down, up = ancestral(sigma, after, eta)
-        path = (first * math.sqrt(sigma - middle) + noise(middle, after) * math.sqrt(middle - after)) / math.sqrt(sigma - after)
-        x = x * (down / sigma) + denoised * (1 - down / sigma) + path * up
+        x = x * (down / sigma) + denoised * (1 - down / sigma) + noise(sigma, after) * (up * s_noise)
     return x

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from app.api.guard import FILE_CSP
+from app.api.views import saved_json
 from app.request import Txt2Img
 from app.work import Picture
 
@@ -16,7 +17,7 @@ def encoded(kind: str = "PNG", size: tuple[int, int] = (48, 40), **options) -> b
 
 
 def saved(house, owner: str = "somebody", **values):
-    request = Txt2Img(prompt="a dog", seed=5, width=64, height=64, **values)
+    request = Txt2Img(**{"prompt": "a dog", "seed": 5, "width": 64, "height": 64} | values)
     return house.studio.library.save(Picture(Image.new("RGB", (64, 64), "red"), 0, 5), request, "job", owner)
 
 
@@ -46,6 +47,12 @@ def test_a_form_does_as_well(house):
     answer = house.browser().post("/v1/pictures", files={"file": ("../../x.png", encoded(), "text/html")})
     assert answer.status_code == 201
     assert answer.json()["id"] == house.script().post("/v1/pictures", content=encoded()).json()["id"]
+
+
+def test_a_picture_says_its_variation_seed(house):
+    varied, plain = saved(house, subseed=2**63, subseed_strength=0.5), saved(house, prompt="a dog, Variation seed: 3")
+    seeds = [saved_json(record) for record in (varied, plain)]
+    assert [(found["seed"], found["subseed"]) for found in seeds] == [(5, 2**63), (5, None)]
 
 
 def test_parameters_in_a_picture_come_back(house):

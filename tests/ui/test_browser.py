@@ -1,6 +1,7 @@
 """The page, as a person uses it: in a real browser, on the real server."""
 
 import io
+import json
 import re
 
 import pytest
@@ -62,6 +63,28 @@ def test_a_picture_from_a_prompt_and_its_parameters(visit):
     expect(page.locator("#txt2img_seed input, #txt2img_seed textarea")).to_have_value(re.compile(r"^\d+$"))
     page.locator("#txt2img_dice").click()
     expect(page.locator("#txt2img_seed input, #txt2img_seed textarea")).to_have_value("-1")
+
+
+def test_a_variation_is_drawn_taken_again_and_remembered(site, visit):
+    page = visit()
+    page.locator("#txt2img_group_extra > button").click()
+    seed = page.locator("#txt2img_subseed input, #txt2img_subseed textarea")
+    page.locator("#txt2img_subseed_strength input[type=number]").fill("0.25")
+    page.locator("#txt2img_subseed_strength input[type=number]").blur()
+    generate(page, "a house")
+    expect(status(page)).to_have_text(re.compile("^Done · 1 picture"))
+    page.locator("#txt2img_subrecycle").click()
+    expect(seed).to_have_value(re.compile(r"^\d+$"))
+    request = json.loads(site.studio.jobs.get(page.evaluate("darkroom.views.txt2img.current"), None).job.request)
+    assert (seed.input_value(), request["subseed_strength"]) == (str(request["subseed"]), 0.25)
+    page.locator("#txt2img_group_guidance > button").click()
+    page.locator("#txt2img_s_min_uncond_all input").check()
+    page.wait_for_function("JSON.parse(localStorage.getItem('darkroom.fields.txt2img') || '{}').s_min_uncond_all === true")
+    page.reload()
+    page.locator("#txt2img_group_extra > button").click()
+    expect(seed).to_have_value(str(request["subseed"]))
+    page.locator("#txt2img_subdice").click()
+    expect(seed).to_have_value("-1")
 
 
 def test_reload_keeps_the_job_and_the_fields(visit, slow):

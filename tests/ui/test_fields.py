@@ -48,7 +48,11 @@ def test_steps_of_a_slider_and_a_size_that_may_stay_empty(studio) -> None:
 
 
 def test_seeds_are_text_because_javascript_rounds_large_numbers(studio) -> None:
-    assert isinstance(draw(Txt2Img, "seed", studio), gr.Textbox)
+    assert all(isinstance(draw(Txt2Img, name, studio), gr.Textbox) for name in ("seed", "subseed", "eta_noise_seed_delta"))
+
+
+def test_a_switch_is_a_checkbox(studio) -> None:
+    assert isinstance(draw(Txt2Img, "s_min_uncond_all", studio), gr.Checkbox)
 
 
 def test_pickers_show_what_the_studio_offers(studio) -> None:

@@ -8,7 +8,7 @@ parameters, a value in quotes), so our files carry a lossless JSON chunk beside 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -151,10 +151,11 @@ INFORMATION = frozenset({
 
 @dataclass(frozen=True)
 class Filled:
-    """Fields of a form, and what could not be taken over: one sentence each."""
+    """Fields of a form, what could not be taken over (one sentence each), and the pairs of the text they come from."""
 
     values: dict[str, Any]
     notes: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 def to_request(text: str, task: str = "txt2img") -> dict[str, Any]:
@@ -181,7 +182,8 @@ def fill(text: str, task: str = "txt2img") -> Filled:
         values |= dict(zip(DIRECTIONS, fields.get("Outpaint", "").split(), strict=False))
     filled = fitted(task, values)
     unused = unused_keys(fields)
-    return Filled(filled.values, (*filled.notes, f"Darkroom does not use {listed(unused)}.") if unused else filled.notes)
+    notes = (*filled.notes, f"Darkroom does not use {listed(unused)}.") if unused else filled.notes
+    return Filled(filled.values, notes, fields)
 
 
 def unused_keys(fields: Mapping[str, str]) -> list[str]:

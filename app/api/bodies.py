@@ -4,16 +4,18 @@ import base64
 import binascii
 import json
 import re
+from dataclasses import asdict
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from app import infotext
+from app import recall
+from app.engine.checkpoints.find import Shelf
 from app.errors import BadPicture, BadRequest
-from app.library.read import read
-from app.request import PICTURE_ID, TASKS, AnyTask, parse
+from app.param import PICTURE_ID
+from app.request import TASKS, AnyTask, parse
 from app.studio import Studio
 
 DATA_URL = re.compile(r"data:image/[a-z0-9.+-]{1,32};base64,", re.IGNORECASE)
@@ -73,12 +75,9 @@ def read_base64(name: str, text: str) -> bytes:
     return data
 
 
-def read_embedded(data: bytes) -> dict[str, Any]:
-    """What a picture file says about how it was made: {"request": fields or None, "infotext": A1111's text or ""}.
+def read_embedded(data: bytes, shelf: Shelf) -> dict[str, Any]:
+    """What a picture file says about how it was made: {"request": fields or None, "infotext": A1111's text or "", "program", "notes"}.
 
-    Ours holds its request losslessly; from other programs' text the fields that we know are taken.
+    Ours holds its request losslessly; from other programs' what we know is taken, and the notes say what is not.
     """
-    request, text = read(data)
-    if request is None and text:
-        request = infotext.to_request(text, infotext.guess_task(text))
-    return {"request": request, "infotext": text}
+    return asdict(recall.of_picture(data, shelf))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,8 @@ from fastapi.responses import FileResponse, JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
-from app.api.bodies import read_embedded
+from app import recall
+from app.api.bodies import read_embedded, read_json
 from app.api.guard import FILE_CSP
 from app.api.owner import sight
 from app.api.parts import FRESH, House, Visitor
@@ -31,6 +33,12 @@ BODY = {
         "multipart/form-data": {"schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}},
     },
 }
+TEXT_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"type": "object", "properties": {"text": {"type": "string"}, "task": {"type": "string"}}, "required": ["text"]}}
+    },
+}
 
 router = APIRouter(tags=["pictures"])
 
@@ -39,6 +47,18 @@ router = APIRouter(tags=["pictures"])
 async def hand_in(request: Request, studio: House) -> JSONResponse:
     """Hand in a PNG, JPEG or WebP. Returns its id for `image` and `mask`, and the parameters that it holds."""
     return JSONResponse(await run_in_threadpool(keep, studio, await read_upload(request)), 201, FRESH)
+
+
+@router.post("/v1/parameters", openapi_extra={"requestBody": TEXT_BODY})
+async def parameters(request: Request, studio: House) -> JSONResponse:
+    """Read A1111's "parameters" text: the fields that it sets for `task` ("": the one it is of), and what could not be taken over."""
+    body = await read_json(request)
+    text, task = body.get("text"), body.get("task", "")
+    if not isinstance(text, str):
+        raise BadRequest("text is missing; it must be the parameters as text.")
+    if not isinstance(task, str) or (task and task not in TASKS):
+        raise BadRequest(f"task is {str(task)[:40]!r}, but it must be one of {', '.join(TASKS)}.")
+    return JSONResponse(asdict(await run_in_threadpool(recall.of_text, text, task, studio.shelf)), headers=FRESH)
 
 
 async def read_upload(request: Request) -> bytes:
@@ -57,7 +77,7 @@ def keep(studio: Studio, data: bytes) -> dict[str, Any]:
         raise BadPicture("The picture is empty.")
     picture_id = studio.take_picture(data)
     width, height = studio.library.assets.get(picture_id).size
-    return {"id": picture_id, "url": f"/v1/pictures/{picture_id}", "width": width, "height": height, **read_embedded(data)}
+    return {"id": picture_id, "url": f"/v1/pictures/{picture_id}", "width": width, "height": height, **read_embedded(data, studio.shelf)}
 
 
 @router.get("/v1/pictures/{picture_id}", response_class=FileResponse)
@@ -102,6 +122,8 @@ def request_of(name: str, studio: House, owner: Visitor) -> JSONResponse:
     saved = find(studio, owner, name)
     whole = json.loads(saved.request) if saved.request else None
     single = one_picture(saved.path) if saved.kind == "image" else None
+    if saved.kind == "image" and not whole:
+        single = recall.of_picture(saved.path, studio.shelf).request
     return JSONResponse({"request": whole, "single": single or whole, "infotext": saved.infotext}, headers=FRESH)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app import flags, infotext
+from app import flags, recall
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
 from app.engine.families import FAMILIES
@@ -20,17 +20,18 @@ PROG = "python -m app"
 def info(argv: Sequence[str]) -> int:
     """Print the request that a picture holds, as JSON (`--text`: its infotext). Raises BadPicture when it holds none."""
     parser = flags.Parser(prog=f"{PROG} info", description="The request that a picture holds, as JSON.")
-    parser.add_argument("picture", help="a PNG, JPEG or WebP file, ours or A1111's")
+    parser.add_argument("picture", help="a PNG, JPEG or WebP file, ours, A1111's, ComfyUI's or another program's")
     parser.add_argument("--text", action="store_true", help="the parameters as text, in A1111's format")
     given = parser.values(argv)
     path = Path(given["picture"])
     if not path.is_file():
         raise BadPicture(f"There is no file '{path}'.")
-    request, text = _beside(path) or read.read(path)
+    found = recall.of_picture(path)
+    request, text = _beside(path) or (found.request, found.infotext)
     if given.get("text") and text:
         sys.stdout.write(f"{text}\n")
-    elif not given.get("text") and (request or text):
-        request = request or {"task": infotext.guess_task(text), **infotext.to_request(text, infotext.guess_task(text))}
+    elif not given.get("text") and request:
+        sys.stderr.writelines(f"{note}\n" for note in found.notes)
         sys.stdout.write(json.dumps(request, ensure_ascii=False, indent=2) + "\n")
     else:
         raise BadPicture(f"'{path.name}' holds no parameters.", "Programs that strip metadata remove them.")

@@ -3,15 +3,15 @@
 import html
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
 
-from app import infotext
+from app import infotext, recall
 from app.api.owner import owner_of, sight
-from app.errors import StudioError
+from app.errors import BadRequest, StudioError
 from app.library.read import one_picture
 from app.request import MAX_PARAMETERS, TASKS, Request, Txt2Img, parse
 from app.studio import Owner, Studio
@@ -71,6 +71,8 @@ def sent(task: str, studio: Studio, owner: Owner, picture_id: str) -> dict[str, 
     """Values for the components of a tab, from an output of the library. A video is sent without its picture."""
     saved = studio.library.get(picture_id, sight(owner))
     single = one_picture(saved.path) if saved.kind == "image" else None
+    if saved.kind == "image" and not (single or saved.request):
+        single = recall.of_picture(saved.path, studio.shelf).request
     values = fitting(task, single or json.loads(saved.request or "{}"))
     if "image" in TASKS[task].model_fields and saved.kind == "image":
         values |= picture_value(task, studio.take_picture(saved.path.read_bytes()))
@@ -79,15 +81,43 @@ def sent(task: str, studio: Studio, owner: Owner, picture_id: str) -> dict[str, 
 
 
 def reader(task: str, studio: Studio, parts: Mapping[str, Any]) -> Callable[..., dict[Any, Any]]:
-    """The handler behind a dropped picture: the parameters that were read from it go into the tab of `task`."""
+    """The handler behind a dropped picture and a pasted text: the parameters that were read go into the tab of `task`."""
 
-    def read(event: gr.EventData) -> dict[Any, Any]:
+    def read(event: gr.EventData, request: gr.Request) -> dict[Any, Any]:
         with toasts():
-            values = fitting(task, checked(dict(event._data.get("request") or {})))
-            gr.Info("Parameters read from the picture.")
+            text = event._data.get("text")
+            values = from_text(task, studio, owner_of(request), text) if isinstance(text, str) else from_picture(task, event._data)
             return {parts[name]: value for name, value in values.items() if name in parts}
 
     return read
+
+
+def from_picture(task: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for the components of a tab, from what `/v1/pictures` told the page of a picture."""
+    values = fitting(task, checked(dict(told.get("request") or {})))
+    notes = told.get("notes")
+    inform("Parameters read from the picture.", [str(note)[:400] for note in notes[:8]] if isinstance(notes, list) else [])
+    return values
+
+
+def from_text(task: str, studio: Studio, owner: Owner, text: str) -> dict[str, Any]:
+    """Values for the components of a tab, from A1111's parameters in a text; where there is no text, from the last picture of that tab."""
+    if not text.strip():
+        last = studio.library.newest(owner.id, 1, None, task)
+        if not last:
+            raise BadRequest("The prompt is empty, and nothing was made in this tab yet.", "Paste a text with parameters first.")
+        inform("Parameters of the last picture.")
+        return {name: value for name, value in sent(task, studio, owner, last[0].id).items() if name not in PICTURES}
+    found = recall.of_text(text, task, studio.shelf)
+    if not found.request:
+        raise BadRequest("There are no parameters in this text.", "They are a line that begins with 'Steps: 20, Sampler: ...', below the prompt.")
+    inform("Parameters read from the text.", found.notes)
+    return fitting(task, found.request)
+
+
+def inform(sentence: str, notes: Sequence[str] = ()) -> None:
+    """A note in the corner of the page. Toasts are HTML, hence the escaping."""
+    gr.Info(html.escape(" ".join([sentence, *notes])), duration=12 if notes else 5)
 
 
 def checked(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 "use strict";
 /* What all parts of the page share: addresses, requests, remembered fields, keyboard, drops. */
 window.darkroom = window.darkroom || (() => {
-  const views = {}, editors = {}, pictures = {}, counters = {}, drops = {}, picked = {}, told = {}, values = {}, restored = {};
+  const views = {}, editors = {}, pictures = {}, counters = {}, drops = {}, pastes = {}, picked = {}, told = {}, values = {}, restored = {};
   const TASKS = ["txt2img", "img2img", "inpaint", "outpaint", "zoom", "upscale"];
   const TITLES = {txt2img: "txt2img", img2img: "img2img", inpaint: "Inpaint", outpaint: "Outpaint", zoom: "Infinite zoom", upscale: "Upscale"};
 
@@ -105,8 +105,15 @@ window.darkroom = window.darkroom || (() => {
     const task = visibleTask();
     if (file && task && event.target.closest?.(`#${task}_prompt, #${task}_negative_prompt`)) drops[task]?.(file);
   });
+  const INFOTEXT = /(^|\n)\s*Steps: *\d+ *, .*\w: /;  // as app.parameters reads it, roughly: the server decides
   addEventListener("paste", (event) => {
     const task = visibleTask(), [file] = files(event.clipboardData);
+    const text = file ? "" : event.clipboardData?.getData("text/plain") || "";
+    if (pastes[task] && INFOTEXT.test(text.slice(0, 65536)) && event.target.closest?.(`#${task}_prompt`)) {
+      event.preventDefault();
+      pastes[task](text);
+      return;
+    }
     const target = editors[task] || pictures[task];
     if (!file || !target) return;
     event.preventDefault();
@@ -167,8 +174,8 @@ window.darkroom = window.darkroom || (() => {
     async function read(file) {
       try {
         const found = await hand_in(file);
-        if (found.request) trigger("parameters", {request: found.request});
-        else say("There are no parameters in this picture.", "note");
+        if (found.request) trigger("parameters", {request: found.request, notes: found.notes});
+        else say(["There are no parameters in this picture.", ...found.notes].join(" "), "note");
       } catch (error) { say(error.message); }
     }
     input.addEventListener("change", () => { if (input.files[0]) read(input.files[0]); input.value = ""; });
@@ -182,7 +189,10 @@ window.darkroom = window.darkroom || (() => {
       if (file) read(file); else say("That is not a picture.", "note");
     });
     drops[props.task] = read;
-    element.firstElementChild.append(zone);
+    pastes[props.task] = (text) => trigger("parameters", {text});
+    const arrow = el("button", {type: "button", class: "dr-chip", id: props.task + "_paste", title: "Read parameters from the prompt, or from the last picture when it is empty",
+      onclick: () => pastes[props.task](document.querySelector(`#${props.task}_prompt textarea`)?.value || "")}, "↙ Parameters");
+    element.firstElementChild.append(el("div", {class: "dr-recall"}, arrow, zone));
   }
 
   return {

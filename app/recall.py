@@ -1,0 +1,129 @@
+"""How something was made, as a request that can be made here: of a picture file or of a pasted text, ours or another program's.
+
+Names of samplers, schedules and model files are looked up here; what this house does not have is named and left out.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app import infotext
+from app.engine.checkpoints.find import Shelf
+from app.engine.samplers import resolve_pair, resolve_sampler
+from app.engine.schedules import resolve_schedule
+from app.errors import StudioError
+from app.foreign import find
+from app.infotext import Filled
+from app.library.read import CHUNK, Source, chunk_of, chunks
+from app.request import TASKS
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """What was found.
+
+    Attributes:
+        request: fields of a request with its "task"; None when nothing is said. Ours as it was asked for, others' within our bounds.
+        infotext: A1111's text, "" when there is none.
+        program: who wrote it: "Darkroom", "A1111" (and whoever writes its text), "ComfyUI" ...; "" for nobody.
+        notes: what could not be taken over, one sentence each.
+    """
+
+    request: dict[str, Any] | None = None
+    infotext: str = ""
+    program: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def of_picture(source: Source, shelf: Shelf | None = None) -> Recalled:
+    """How a picture file was made. Unreadable files say nothing.
+
+    Args:
+        shelf: where checkpoints and VAEs are looked up; None: their names stay as they were written.
+    """
+    texts = chunks(source)
+    text = texts.get("parameters", "")
+    ours = chunk_of(texts.get(CHUNK, "")).get("request")
+    if isinstance(ours, dict):
+        return Recalled(ours, text, "Darkroom")
+    if text and (found := of_text(text, "", shelf)).request:
+        return found
+    if theirs := find.read(texts):
+        program, (fields, notes) = theirs
+        filled = infotext.fitted(str(fields.get("task", "txt2img")), fields)
+        values, more = known(filled, shelf)
+        return Recalled(values if len(values) > 1 else None, "", program, (*notes, *filled.notes, *more))
+    if text and not text.lstrip().startswith("{"):
+        return Recalled(infotext.to_request(text), text, "A1111")
+    return Recalled(None, text)
+
+
+def of_text(text: str, task: str = "", shelf: Shelf | None = None) -> Recalled:
+    """What a pasted A1111 text asks for; nothing when it is a prompt alone.
+
+    Args:
+        task: whose fields are filled; "": the one that the text is of.
+    """
+    filled = infotext.fill(text, task or infotext.guess_task(text))
+    if not filled.fields:
+        return Recalled(None, text)
+    values, more = known(filled, shelf)
+    return Recalled(values, text, "A1111", (*filled.notes, *more))
+
+
+def known(filled: Filled, shelf: Shelf | None) -> tuple[dict[str, Any], list[str]]:
+    """The values with names that this house knows, and a sentence for each name that it does not and that is left out."""
+    values, notes = dict(filled.values), []
+    for name, look in lookups(values, filled.fields, shelf).items():
+        try:
+            values |= look()
+        except StudioError as error:
+            notes.append(f"{error.message} {label(filled.values['task'], name)} stays as it is.")
+            del values[name]
+    return values, notes
+
+
+def lookups(values: Mapping[str, Any], fields: Mapping[str, str], shelf: Shelf | None) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Field -> what makes its name a known one, for all fields that name something; each raises UnknownName."""
+    found: dict[str, Callable[[], dict[str, Any]]] = {}
+    kind = TASKS[values["task"]]
+    for name, value in values.items():
+        extra = kind.model_fields[name].json_schema_extra if name != "task" else None
+        choices = extra.get("choices") if isinstance(extra, dict) else ""
+        if value == kind.model_fields[name].default and name != "sampler":
+            continue
+        if name == "sampler":
+            found[name] = lambda value=value: dict(zip(("sampler", "schedule"), pair_of(value, values.get("schedule")), strict=True))
+        elif choices == "samplers":
+            found[name] = lambda name=name, value=value: {name: resolve_sampler(value)[0]}
+        elif choices == "schedules":
+            found[name] = lambda name=name, value=value: {name: resolve_schedule(value)}
+        elif shelf and choices == "checkpoints":
+            digest = fields.get("Model hash", "") if name == "checkpoint" else ""
+            found[name] = lambda name=name, value=value, digest=digest: {name: checkpoint_of(shelf, value, digest)}
+        elif shelf and choices == "vaes":
+            found[name] = lambda name=name, value=value: {name: shelf.find("vae", value).name}
+    return found
+
+
+def pair_of(sampler: str, schedule: Any) -> tuple[str, str]:
+    """Sampler and schedule; a schedule that is not known does not take the sampler along. Raises UnknownName."""
+    try:
+        return resolve_pair(sampler, schedule or "Automatic")
+    except StudioError:
+        return resolve_pair(sampler, "Automatic")
+
+
+def checkpoint_of(shelf: Shelf, name: str, digest: str) -> str:
+    """The name here of a checkpoint that others call `name`: its hash tells, where it is known. Raises UnknownName, BadCheckpoint."""
+    if digest:
+        try:
+            return shelf.checkpoint(digest).name
+        except StudioError:
+            pass
+    return shelf.checkpoint(name).name
+
+
+def label(task: str, name: str) -> str:
+    """A field as a form calls it."""
+    return str(TASKS[task].model_fields[name].title or name)

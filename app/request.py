@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from app.errors import BadRequest
+from app.hires import HiresFix
+from app.param import MAX_PROMPT_BYTES, PictureId, Pixels, Side, param, plain_text, speakable_prompt
 
 MAX_SEED = 2**64 - 1
 MAX_DELTA = 10**9
-MAX_PROMPT_BYTES = 8192
 MAX_PARAMETERS = 32768
 """Characters of another picture's infotext that a request may carry: two prompts of the largest size and what else there is to say."""
-PICTURE_ID = r"^[0-9a-f]{64}$"
 
 ResizeMode = Literal["Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)"]
 MaskMode = Literal["Inpaint masked", "Inpaint not masked"]
@@ -27,31 +27,6 @@ Direction = Literal["out", "in", "out then in", "in then out"]
 VideoFormat = Literal["webp", "mp4"]
 NoiseSource = Literal["NV", "CPU"]
 EmphasisMode = Literal["Original", "No norm", "Ignore", "None"]
-
-
-def param(default: Any, label: str, help: str = "", *, step: float | None = None, widget: str = "", choices: str = "", **bounds: Any) -> Any:
-    """A request field with what a form needs to draw it.
-
-    Args:
-        step: distance between two neighbouring values of a slider.
-        widget: "text", "lines", "number", "image", "mask" or "" (found from type and bounds).
-        choices: name of the list that a picker shows ("samplers", "checkpoints", ...), asked from the studio.
-        bounds: pydantic's `ge`, `le`, `multiple_of`, `max_length`, `pattern`.
-    """
-    extra = {"step": step, "widget": widget, "choices": choices}
-    return Field(default, title=label, description=help, json_schema_extra=extra, **bounds)
-
-
-def plain_text(text: str) -> str:
-    """Lone surrogates become U+FFFD, control characters but newline and tab are dropped."""
-    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x9F).replace("\x00", "")
-
-
-Side = Annotated[int, Field(ge=64, le=4096, multiple_of=8)]
-Pixels = Annotated[int, Field(ge=0, le=2048, multiple_of=8)]
-PictureId = Annotated[str, Field(pattern=PICTURE_ID)]
-"""sha256 (hex) of a picture handed in before, see `app.library.assets`."""
 
 
 class Asked(BaseModel):
@@ -82,7 +57,7 @@ class Request(Asked):
     styles: tuple[str, ...] = param((), "Styles", "Named pieces of prompt, from styles.csv", choices="styles", max_length=32)
     wildcards: bool = param(False, "Wildcards", "Draws one of {a|b}, and lines of the files in wildcards/ for __name__, for each picture anew")
     checkpoint: str = param("", "Checkpoint", "The model that draws. Empty: the first on the list", choices="checkpoints", max_length=512)
-    vae: str = param("", "VAE", "Empty: the one in the checkpoint", choices="vaes", max_length=512)
+    vae: str = param("", "VAE", "Empty: the one in the checkpoint", choices="vaes", empty="From the checkpoint", max_length=512)
     sampler: str = param("DPM++ 2M", "Sampling method", choices="samplers", max_length=64)
     schedule: str = param("Automatic", "Schedule type", "Automatic: the one that suits the sampler", choices="schedules", max_length=64)
     steps: int = param(20, "Sampling steps", step=1, ge=1, le=150)
@@ -100,16 +75,21 @@ class Request(Asked):
     seed_resize_from_w: Pixels = param(0, "Resize seed from width", "Noise as at this width; 0: off", step=8)
     seed_resize_from_h: Pixels = param(0, "Resize seed from height", "Noise as at this height; 0: off", step=8)
     eta_noise_seed_delta: int = param(0, "Eta noise seed delta", "Added to the seed for the noise between steps", widget="number", ge=-MAX_DELTA, le=MAX_DELTA)
+    refiner_checkpoint: str = param("", "Refiner", "Goes on with the picture part of the way", choices="checkpoints", empty="None", max_length=512)
+    refiner_switch_at: float = param(0.8, "Refiner switch at", "Share of the way after which the refiner goes on; 1: never", step=0.01, ge=0, le=1)
+    refiner_by_steps: bool = param(True, "Refiner switch by sampling steps", "The share is one of the steps; off: of the noise levels, as A1111 since 1.8")
     rng: NoiseSource = param("NV", "Noise source", "NV: the same picture on every device")
+
+    @field_validator("refiner_checkpoint")
+    @classmethod
+    def _none(cls, name: str) -> str:
+        """A1111's "None" is our empty name."""
+        return "" if name.strip().lower() == "none" else name
 
     @field_validator("prompt", "negative_prompt")
     @classmethod
     def _speakable(cls, text: str) -> str:
-        """`plain_text` of at most 8 KiB of UTF-8."""
-        text = plain_text(text)
-        if (size := len(text.encode())) > MAX_PROMPT_BYTES:
-            raise ValueError(f"is {size} bytes long, but at most {MAX_PROMPT_BYTES} are allowed")
-        return text
+        return speakable_prompt(text)
 
     def concrete(self) -> Self:
         """The same request with its seeds drawn (0 to 2^32-1, as A1111 draws): what runs, and what is saved in the picture."""
@@ -141,8 +121,8 @@ class Sized(Request):
     height: Side | None = param(None, "Height", "Empty: what suits the checkpoint or the source picture", step=8)
 
 
-class Txt2Img(Sized, Batched):
-    """A picture from a prompt."""
+class Txt2Img(HiresFix, Sized, Batched):
+    """A picture from a prompt, in one pass or in two."""
 
     task: Literal["txt2img"] = "txt2img"
 

@@ -21,7 +21,7 @@ from app.engine.families import FAMILIES
 from app.engine.prompt import grammar
 from app.engine.samplers import SAMPLERS, resolve_pair
 from app.engine.schedules import SCHEDULES
-from app.engine.upscalers import find_upscaler, upscalers
+from app.engine.upscalers import find_upscaler, hires_upscalers, upscalers
 from app.errors import BadCheckpoint, Refused
 from app.extensions import Extensions
 from app.jobs import Job, JobControl, JobQueue
@@ -183,6 +183,7 @@ class Studio:
             "schedules": lambda: list(SCHEDULES),
             "styles": self.styles.names,
             "upscalers": lambda: [upscaler.name for upscaler in upscalers(self.settings)],
+            "hires_upscalers": lambda: hires_upscalers(self.settings),
         }
         return lists[name]()
 

@@ -41,6 +41,9 @@ SAMPLES: dict[str, Any] = {
     "mask_mode": "Inpaint not masked", "masked_content": "latent noise", "inpaint_area": "Only masked", "mask_padding": 40, "left": 8, "right": 0, "up": 16,
     "down": 24, "overlap": 5, "outpaint_fill": "mirror", "coherence": "Best", "storyboard": "2: a castle", "keys": 3, "ratio": 1.5, "seconds": 2.5, "fps": 8,
     "direction": "in then out", "video_format": "mp4",
+    "enable_hr": True, "hr_upscaler": "Lanczos", "hr_scale": 1.5, "hr_resize_x": 128, "hr_resize_y": 136, "hr_second_pass_steps": 7, "hr_cfg": 3.5,
+    "hr_checkpoint": "other", "hr_sampler": "Euler", "hr_schedule": "Simple", "hr_prompt": "a barn, big", "hr_negative_prompt": "blur",
+    "hr_refiner": "both passes", "save_first_pass": True, "refiner_checkpoint": "other", "refiner_switch_at": 0.6, "refiner_by_steps": False,
     "upscaler": "Lanczos", "scale": 2.5, "parameters": "a house\nSteps: 20, Sampler: Euler, Seed: 5",
 }  # fmt: skip
 """For each field of a request a value that is not its default."""

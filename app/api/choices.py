@@ -25,6 +25,7 @@ def choices(studio: House, refresh: bool = False) -> JSONResponse:
         "schedules": studio.choices("schedules"),
         "styles": studio.choices("styles"),
         "upscalers": studio.choices("upscalers"),
+        "hires_upscalers": studio.choices("hires_upscalers"),
         "checkpoints": [model_json(file) for file in shelf.checkpoints()],
         "vaes": [model_json(file) for file in shelf.vaes()],
         "loras": [model_json(file) for file in shelf.loras()],

@@ -12,6 +12,15 @@ from app.settings import Settings
 RESAMPLING = ("None", "Lanczos", "Nearest")
 """Always there; "None" leaves everything to the resampling to the exact size, which is Lanczos'."""
 SUFFIXES = (".safetensors", ".pth", ".pt")
+LATENT = {
+    "Latent": ("bilinear", False),
+    "Latent (antialiased)": ("bilinear", True),
+    "Latent (bicubic)": ("bicubic", False),
+    "Latent (bicubic antialiased)": ("bicubic", True),
+    "Latent (nearest)": ("nearest", False),
+    "Latent (nearest-exact)": ("nearest-exact", False),
+}
+"""What enlarges latents between the passes of hires fix: name -> (mode of interpolation, whether it is antialiased). A1111's names."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,22 @@ def upscalers(settings: Settings) -> list[Upscaler]:
             for path in sorted(path for path in folder.glob("*") if path.suffix.lower() == suffix and not path.name.startswith(".")):
                 found.setdefault(path.stem.lower(), Upscaler(path.stem, path))
     return list(found.values())
+
+
+def hires_upscalers(settings: Settings) -> list[str]:
+    """All that can enlarge between the passes of hires fix, by name."""
+    return [*LATENT, *(upscaler.name for upscaler in upscalers(settings))]
+
+
+def find_hires_upscaler(settings: Settings, name: str) -> str:
+    """The name of a latent mode or an upscaler, in any case. Raises UnknownName with the nearest names."""
+    wanted = " ".join(name.lower().split())
+    if found := next((mode for mode in LATENT if mode.lower() == wanted), ""):
+        return found
+    try:
+        return find_upscaler(settings, name).name
+    except UnknownName:
+        raise UnknownName("upscaler", name, hires_upscalers(settings)) from None
 
 
 def find_upscaler(settings: Settings, name: str) -> Upscaler:

@@ -13,7 +13,7 @@ from PIL import Image
 from app.decode import UNREADABLE
 from app.errors import BadPicture, NotFound
 from app.library import save
-from app.request import PICTURE_ID
+from app.param import PICTURE_ID
 
 _ID = re.compile(PICTURE_ID)
 _MENTIONED = re.compile(r'"([0-9a-f]{64})"')

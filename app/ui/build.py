@@ -127,7 +127,7 @@ def connect_refresh(panels: list[Panel], studio: Studio, page: gr.Blocks) -> Non
     lists = {panel.parts[name]: fields.list_of(panel.tab.kind, name) for panel in panels for name in fields.PICKERS if name in panel.parts}
 
     def known() -> list[Any]:
-        return [gr.Dropdown(choices=fields.offered(choices, studio)) for choices in lists.values()]
+        return [gr.Dropdown(choices=fields.offered(choices, studio, empty)) for choices, empty in lists.values()]
 
     def refresh() -> list[Any]:
         with toasts():

@@ -10,7 +10,10 @@ from app.request import TASKS, Asked, Inpaint, Request, Txt2Img, Zoom
 from app.studio import Studio
 from app.ui.parts import mask_editor, picture_input
 
-PICKERS = ("checkpoint", "vae", "sampler", "schedule", "styles", "upscaler")
+PICKERS = tuple(
+    dict.fromkeys(name for kind in TASKS.values() for name, field in kind.model_fields.items() if (field.json_schema_extra or {}).get("choices"))
+)
+"""Fields whose values are picked from a list of the studio's."""
 AS_TEXT = frozenset(
     name for kind in TASKS.values() for name, field in kind.model_fields.items() if (field.json_schema_extra or {}).get("widget") == "number"
 )  # fmt: skip
@@ -35,7 +38,7 @@ def draw(kind: type[Asked], name: str, studio: Studio) -> Component:
         return mask_editor(task, **look) if kind is Inpaint else picture_input(task, optional=not field.is_required(), **look)
     look["info"] = field.description or None
     if extra["choices"]:
-        return picker(extra["choices"], field.default, studio, look)
+        return picker(extra["choices"], field.default, studio, look, extra["empty"])
     if extra["widget"] == "lines":
         lines = 3 if name == "prompt" else 2
         return gr.Textbox(field.default, lines=lines, max_lines=12, placeholder=look.pop("info"), **look)
@@ -60,24 +63,24 @@ def bounds(kind: type[Asked], name: str) -> dict[str, Any]:
     return {key: schema[key] for key in ("minimum", "maximum") if key in schema}
 
 
-def picker(choices: str, default: Any, studio: Studio, look: dict[str, Any]) -> gr.Dropdown:
+def picker(choices: str, default: Any, studio: Studio, look: dict[str, Any], empty: str = "") -> gr.Dropdown:
     """A list of names asked from the studio. A name that has gone since is kept, so that the studio can say so."""
-    names = offered(choices, studio)
+    names = offered(choices, studio, empty)
     many = isinstance(default, tuple)
     value = list(default) if many else default or (names[0][1] if names else "")
     return gr.Dropdown(names, value=value, multiselect=many, allow_custom_value=True, **look)
 
 
-def list_of(kind: type[Asked], name: str) -> str:
-    """Name of the list that a picker shows ("samplers", "checkpoints", ...); empty for other fields."""
+def list_of(kind: type[Asked], name: str) -> tuple[str, str]:
+    """Name of the list that a picker shows ("samplers", "checkpoints", ...), "" for other fields; and what it calls the empty value."""
     extra = kind.model_fields[name].json_schema_extra
-    return str(extra["choices"]) if isinstance(extra, dict) else ""
+    return (str(extra["choices"]), str(extra["empty"])) if isinstance(extra, dict) else ("", "")
 
 
-def offered(choices: str, studio: Studio) -> list[tuple[str, str]]:
-    """What a picker shows, as (label, value) pairs."""
+def offered(choices: str, studio: Studio, empty: str = "") -> list[tuple[str, str]]:
+    """What a picker shows, as (label, value) pairs; `empty` is what it calls the empty value, "" where there is none."""
     names = [(name, name) for name in studio.choices(choices)]
-    return [("From the checkpoint", ""), *names] if choices == "vaes" else names
+    return [(empty, ""), *names] if empty else names
 
 
 def size_field(kind: type[Asked], studio: Studio, step: float, limits: dict[str, Any], look: dict[str, Any]) -> Component:

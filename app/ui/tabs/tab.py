@@ -1,5 +1,6 @@
 """What the tabs have in common: a form on the left, the bar and the results on the right."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,12 +24,18 @@ class Group:
     rows: tuple[tuple[str, ...], ...]
     open: bool = True
 
+    @property
+    def name(self) -> str:
+        """The title as it can stand in an id: "Hires. fix" is "hires_fix"."""
+        return "_".join(re.findall("[a-z]+", self.title.lower()))
+
 
 SAMPLING = Group("Sampling", (("checkpoint",), ("sampler", "schedule"), ("steps", "cfg_scale"), ("seed",)))
 EXTRA = Group(
     "Extra", (("subseed", "subseed_strength"), ("seed_resize_from_w", "seed_resize_from_h"), ("eta_noise_seed_delta",)), open=False
 )  # fmt: skip
 GUIDANCE = Group("Guidance", (("cfg_rescale", "skip_early_cond"), ("s_min_uncond", "s_min_uncond_all")), open=False)
+REFINER = Group("Refiner", (("refiner_checkpoint", "refiner_switch_at"), ("refiner_by_steps",)), open=False)
 BATCH = ("batch_count", "batch_size")
 MORE = Group("More", (("styles", "wildcards"), ("vae",), ("clip_skip", "rng"), ("emphasis", "comma_backtrack")), open=False)
 
@@ -82,7 +89,7 @@ class Panel:
                 for name in self.tab.above:
                     self._draw_field(name, studio)
                 for group in self.tab.groups:
-                    with gr.Accordion(group.title, open=group.open, elem_id=f"{self.tab.task}_group_{group.title.lower()}", elem_classes="dr-group"):
+                    with gr.Accordion(group.title, open=group.open, elem_id=f"{self.tab.task}_group_{group.name}", elem_classes="dr-group"):
                         for row in group.rows:
                             self._draw_row(row, studio)
             with gr.Column(scale=6, min_width=320, elem_classes="dr-output"):

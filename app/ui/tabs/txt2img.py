@@ -1,7 +1,7 @@
 """A picture from a prompt."""
 
 from app.request import Txt2Img
-from app.ui.tabs.tab import BATCH, EXTRA, GUIDANCE, MORE, SAMPLING, Group, TaskTab
+from app.ui.tabs.tab import BATCH, EXTRA, GUIDANCE, MORE, REFINER, SAMPLING, Group, TaskTab
 
 EXAMPLES = (
     "the house in the forest, dark night, leaves in the air, fluorescent mushrooms, "
@@ -14,4 +14,22 @@ EXAMPLES = (
     "a castle in winter, snowing",
 )
 
-TAB = TaskTab(Txt2Img, "txt2img", (SAMPLING, EXTRA, GUIDANCE, Group("Size", (("width", "height"), BATCH)), MORE), examples=EXAMPLES)
+HIRES = Group(
+    "Hires. fix",
+    (
+        ("enable_hr", "save_first_pass"),
+        ("hr_upscaler", "denoising_strength"),
+        ("hr_scale", "hr_second_pass_steps"),
+        ("hr_resize_x", "hr_resize_y"),
+        ("hr_checkpoint", "hr_cfg"),
+        ("hr_sampler", "hr_schedule"),
+        ("hr_prompt",),
+        ("hr_negative_prompt",),
+        ("hr_refiner",),
+    ),
+    open=False,
+)
+
+TAB = TaskTab(
+    Txt2Img, "txt2img", (SAMPLING, Group("Size", (("width", "height"), BATCH)), HIRES, REFINER, EXTRA, GUIDANCE, MORE), examples=EXAMPLES
+)

@@ -104,7 +104,7 @@ def _write_checkpoint(trainer: Finetuner, base: Base, path: Path, about: About) 
 
 def plan_lora(job: Job, wanted: Derivation, rank: int) -> Plan:
     """Small matrices are trained on one style."""
-    base, steps, rate = load_base(wanted.base), job.steps or 600, wanted.rate or 5e-3
+    base, steps, rate = load_base(wanted.base), job.steps or 600, wanted.rate or 2e-3
     torch.manual_seed(job.seed)
     adapters = attach(base.unet, STYLE_RANKS)
     trigger = STYLE_TRIGGERS[wanted.style]
@@ -127,7 +127,7 @@ def write_network(trainer: Finetuner, adapters: Adapters, path: Path, metadata: 
 
 def plan_lcm(job: Job, wanted: Derivation, rank: int) -> Plan:
     """Small matrices learn to do in four steps what the guided base does in twenty."""
-    base, steps, rate = load_base(wanted.base), job.steps or 300, wanted.rate or 5e-3
+    base, steps, rate = load_base(wanted.base), job.steps or 300, wanted.rate or 2e-3
     torch.manual_seed(job.seed)
     adapters = attach(base.unet, LCM_RANKS)
     lesson = Lesson(job.workshop.load_cached(), dropout=0.0, batch=job.batch or BATCH)
@@ -161,7 +161,7 @@ def plan_inversion(job: Job, wanted: Derivation, rank: int) -> Plan:
     trainer = Finetuner(objective, settings_of(job, rank, muon=False, average=0.95))
     about = wanted.about(f"Word {WORD}", "Sunset's sky with a full moon, stars and fireflies.", "/textual-inversion")
     about = replace(about, trigger=WORD)
-    return Plan(trainer, Schedule(steps, wanted.rate or 1e-2, warmup=10, decay=0.7), partial(_write_word, trainer, wanted.models, about))
+    return Plan(trainer, Schedule(steps, wanted.rate or 3e-3, warmup=10, decay=0.7), partial(_write_word, trainer, wanted.models, about))
 
 
 def _write_word(trainer: Finetuner, models: Path, about: About) -> Path:

@@ -37,7 +37,7 @@ class About:
         found = {
             "modelspec.sai_model_spec": "1.0.0",
             "modelspec.architecture": ARCHITECTURE + self.ending,
-            "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
+            "modelspec.implementation": "diffusers",
             "modelspec.title": self.title,
             "modelspec.description": self.description,
             "modelspec.author": "Darkroom",

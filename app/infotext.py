@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app import __version__, dialects
+from app import __version__, dialects, sampler_options
 from app.parameters import NEGATIVE, pairs_in, parse, quote
 from app.request import TASKS, AnyRequest, AnyTask, Img2Img, Inpaint, Outpaint, Sized, Upscale, Zoom, explain
 
@@ -40,7 +40,7 @@ def write(request: AnyTask, facts: Mapping[str, str], index: int, seed: int | No
     if isinstance(request, Upscale):
         return enlarged(request)
     own, variation = request.seeds_of(index)
-    pairs = common_pairs(request, own if seed is None else seed, size) | guidance_pairs(request) | task_pairs(request)
+    pairs = common_pairs(request, own if seed is None else seed, size) | guidance_pairs(request) | option_pairs(request) | task_pairs(request)
     pairs["Variation seed"] = str(variation) if request.subseed_strength else ""
     if isinstance(request, Zoom):
         pairs["Zoom key"] = str(index + 1)
@@ -90,6 +90,11 @@ def guidance_pairs(request: AnyRequest) -> dict[str, str]:
     shares = {"CFG Rescale": request.cfg_rescale, "Skip Early CFG": request.skip_early_cond, "NGMS": request.s_min_uncond}
     pairs = {key: number(value) for key, value in shares.items() if value}
     return pairs | ({"NGMS all steps": "True"} if request.s_min_uncond_all else {})
+
+
+def option_pairs(request: AnyRequest) -> dict[str, str]:
+    """What is asked of sampler and schedule."""
+    return {key: number(value) if type(value) is float else str(value) for key, value in sampler_options.pairs(request, request.sampler).items()}
 
 
 def task_pairs(request: AnyRequest) -> dict[str, str]:
@@ -178,6 +183,7 @@ def fill(text: str, task: str = "txt2img") -> Filled:
         for key, (name, default) in KEYS.items():
             if value := fields.get(key, default):
                 values[name] = CONVERT[name](value) if name in CONVERT else value
+        values |= sampler_options.values(fields)
         values |= {name: fields[key] for key, name in own.items() if key in fields}
         values |= dict(zip(DIRECTIONS, fields.get("Outpaint", "").split(), strict=False))
     filled = fitted(task, values)
@@ -188,7 +194,7 @@ def fill(text: str, task: str = "txt2img") -> Filled:
 
 def unused_keys(fields: Mapping[str, str]) -> list[str]:
     """Keys of a text that mean something which no field of ours holds."""
-    known = {*KEYS, *ZOOM_KEYS, *OUTPAINT_KEYS, "Outpaint", *INFORMATION}
+    known = {*KEYS, *sampler_options.KEYS, *ZOOM_KEYS, *OUTPAINT_KEYS, "Outpaint", *INFORMATION}
     names = [key for key in fields if key not in known and not key.startswith("Postprocess")]
     return list(dict.fromkeys(name.removesuffix("-1").removesuffix("-2") for name in names))
 

@@ -11,6 +11,7 @@ from app.foreign.data import Found, given, load_object, lora_tag, model_name, ta
 MAX_COMMAND = 16 * 1024
 FLAGS = {"-s": "steps", "-S": "seed", "-W": "width", "-H": "height", "-C": "cfg_scale", "-A": "sampler", "-f": "denoising_strength"}
 LONG = {"--steps": "-s", "--seed": "-S", "--width": "-W", "--height": "-H", "--cfg_scale": "-C", "--sampler": "-A", "--strength": "-f"}
+_FLAG = re.compile(rf"-[sSWHCAf][\w.]*|(?:{'|'.join(LONG)})(?:=.*)?", re.DOTALL)
 _NEGATIVE = re.compile(r"\[([^\[\]]*)\]")
 _WEIGHT = re.compile(r"[\w)\"][+-]{1,8}(?=[\s,)]|$)|\)\d")
 
@@ -104,7 +105,7 @@ def dream(command: str) -> Found:
         words = shlex.split(command[:MAX_COMMAND])
     except ValueError:
         words = command[:MAX_COMMAND].split()
-    first = next((number for number, word in enumerate(words) if word in FLAGS or word in LONG or re.fullmatch(r"-[sSWHCAf][\w.]+", word)), len(words))
+    first = next((number for number, word in enumerate(words) if _FLAG.fullmatch(word)), len(words))
     values: dict[str, str] = {}
     rest = iter(words[first:])
     for word in rest:

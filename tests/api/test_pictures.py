@@ -67,6 +67,31 @@ def test_parameters_in_a_picture_come_back(house):
     assert (theirs["task"], theirs["prompt"], theirs["negative_prompt"], theirs["steps"], theirs["seed"]) == ("txt2img", "a cat", "dogs", 12, 99)
 
 
+def test_parameters_as_text(house):
+    client = house.script()
+    text = "a cat\nSteps: 12, Sampler: k_euler_a, CFG scale: 99, Seed: 18446744073709551615, Size: 512x512, Hypernet: x"
+    found = client.post("/v1/parameters", json={"text": text}).json()
+    assert (found["program"], found["infotext"], found["request"]["sampler"]) == ("A1111", text, "Euler a")
+    assert found["request"]["seed"] == 2**64 - 1 and "cfg_scale" not in found["request"]
+    assert [word in " ".join(found["notes"]) for word in ("CFG scale", "Hypernet")] == [True, True]
+    assert client.post("/v1/parameters", json={"text": text, "task": "inpaint"}).json()["request"]["task"] == "inpaint"
+    assert client.post("/v1/parameters", json={"text": "a cat"}).json() == {"request": None, "infotext": "a cat", "program": "", "notes": []}
+    for body in ({}, {"text": 7}, {"text": "x", "task": "moon"}, {"text": "x", "task": ["txt2img"]}):
+        answer = client.post("/v1/parameters", json=body)
+        assert answer.status_code == 422 and answer.json()["error"]
+
+
+def test_another_programs_picture_says_what_was_not_taken(house):
+    graph = {"1": {"class_type": "KSampler", "inputs": {"seed": 7, "steps": 9, "cfg": 2, "sampler_name": "new", "scheduler": "karras", "denoise": 1,
+             "positive": ["2", 0], "negative": ["2", 0], "latent_image": ["3", 0]}},
+             "2": {"class_type": "CLIPTextEncode", "inputs": {"text": "a boat"}}}  # fmt: skip
+    info = PngImagePlugin.PngInfo()
+    info.add_text("prompt", json.dumps(graph))
+    found = house.script().post("/v1/pictures", content=encoded(pnginfo=info)).json()
+    assert (found["program"], found["request"]["steps"], found["request"]["prompt"]) == ("ComfyUI", 9, "a boat")
+    assert found["notes"] == ["Darkroom has no sampler 'new'."]
+
+
 HOSTILE = {
     "empty": b"", "text": b"hello", "svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>", "html": b"<html>", "cut": encoded()[:60],
     "gif": encoded("GIF"), "bmp": encoded("BMP"), "tiff": encoded("TIFF"), "json": b"{}",

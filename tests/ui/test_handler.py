@@ -4,10 +4,12 @@ import logging
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 from app.errors import BadRequest, UnknownName
-from app.request import MAX_SEED, parse_json
-from app.ui.handler import checked, fitting, given, submitter, toasts
+from app.request import MAX_SEED, Txt2Img, parse_json
+from app.ui.handler import checked, fitting, given, reader, submitter, toasts
+from app.work import Picture
 from tests.api.conftest import make_studio
 
 IMAGE, MASK = "a" * 64, "b" * 64
@@ -80,3 +82,57 @@ def test_a_picture_cannot_bring_values_that_a_request_cannot_hold() -> None:
     assert checked({"task": "img2img", "steps": 12, "styles": ["x"], "image": "nonsense", "invented": 1}) == {"task": "img2img", "steps": 12, "styles": ("x",)}
     with pytest.raises(BadRequest, match="Sampling steps"):
         checked({"task": "txt2img", "steps": "many"})
+
+
+class Event:
+    """An event of a component of ours."""
+
+    def __init__(self, **data: object) -> None:
+        self._data = data
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the page says in its corner."""
+    said: list[str] = []
+    monkeypatch.setattr(gr, "Info", lambda sentence, **_: said.append(sentence))
+    return said
+
+
+NAMES = {name: name for name in ("prompt", "negative_prompt", "steps", "seed", "sampler", "schedule", "width", "height", "clip_skip", "checkpoint")}
+INFOTEXT = (
+    "a boat\nNegative prompt: fog\n"
+    "Steps: 12, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 99, Size: 512x768, Clip skip: 77, Model: <b>gone</b>, Tiling: 1"
+)
+
+
+def test_a_pasted_text_fills_the_tab_and_says_what_it_did_not_take(studio, told: list[str]) -> None:
+    values = reader("txt2img", studio, NAMES)(Event(text=INFOTEXT), Asker())
+    assert values == {"prompt": "a boat", "negative_prompt": "fog", "steps": 12, "seed": "99", "sampler": "DPM++ 2M", "schedule": "Karras", "width": 512,
+                      "height": 768}  # fmt: skip
+    (said,) = told
+    assert all(word in said for word in ("read from the text", "Clip skip", "&lt;b&gt;gone", "Tiling")) and "<b>" not in said
+
+
+def test_a_prompt_without_parameters_stays_a_prompt(studio, told: list[str]) -> None:
+    with pytest.raises(gr.Error, match="no parameters in this text"):
+        reader("txt2img", studio, NAMES)(Event(text="cat, style: a, mood: b, light: c"), Asker())
+    with pytest.raises(gr.Error, match="nothing was made in this tab yet"):
+        reader("txt2img", studio, NAMES)(Event(text="  "), Asker())
+    assert told == []
+
+
+def test_without_a_text_the_last_picture_fills_the_tab(studio, told: list[str]) -> None:
+    from app.api.owner import owner_of
+
+    request = Txt2Img(prompt="a boat", seed=5, steps=3, batch_size=2)
+    for index in range(2):
+        studio.library.save(Picture(Image.new("RGB", (8, 8)), index, 5 + index), request, "job", owner_of(Asker()).id)
+    studio.library.save(Picture(Image.new("RGB", (8, 8)), 0, 9), request, "job", "somebody else")
+    values = reader("txt2img", studio, NAMES)(Event(text=""), Asker())
+    assert (values["prompt"], values["seed"], values["steps"]) == ("a boat", "6", 3)
+
+
+def test_a_dropped_picture_says_what_was_not_taken(studio, told: list[str]) -> None:
+    values = reader("txt2img", studio, NAMES)(Event(request={"task": "txt2img", "steps": 3}, notes=["No <sampler>."]), Asker())
+    assert values == {"steps": 3} and told == ["Parameters read from the picture. No &lt;sampler&gt;."]

@@ -31,12 +31,12 @@ def judge_trainer(seed: int = 0) -> JudgeTrainer:
 
 def upscaler_trainer(seed: int = 0) -> Any:
     pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
-    from tools.embedded import upscaler
+    from tools.embedded import upscaler, upscaler_samples
 
     torch.manual_seed(seed)
-    large = np.random.default_rng(0).integers(0, 255, (upscaler.SHOWN + 3, 8, 8, 3)).astype(np.uint8).repeat(8, 1).repeat(8, 2)
-    pairs = upscaler.Pairs(large, upscaler.shrink(large))
-    return upscaler.UpscalerTrainer(upscaler.Compact(8, 2), pairs, upscaler.UpscalerSettings(seed, batch=2, crop=8))
+    large = np.random.default_rng(0).integers(0, 255, (upscaler_samples.SHOWN + 3, 8, 8, 3)).astype(np.uint8).repeat(8, 1).repeat(8, 2)
+    pairs = upscaler_samples.Pairs(large, upscaler_samples.shrink(large))
+    return upscaler.UpscalerTrainer(upscaler.Compact(8, 2), pairs, upscaler_samples.UpscalerSettings(seed, batch=2, crop=8))
 
 
 TRAINERS: dict[str, Callable[..., Any]] = {"judge": judge_trainer, "upscaler": upscaler_trainer}

@@ -15,16 +15,16 @@ from safetensors.torch import load_file  # noqa: E402
 
 from app.engine.upscalers import Upscaler  # noqa: E402
 from app.engine.upscalers_load import load_network  # noqa: E402
-from tools.embedded import upscaler, upscaler_file  # noqa: E402
+from tools.embedded import upscaler, upscaler_file, upscaler_samples  # noqa: E402
 from tools.embedded.models import make_vae  # noqa: E402
 from tools.embedded.training import Run, Schedule, Slice, run_training, step_generator  # noqa: E402
 
-SETTINGS = upscaler.UpscalerSettings(batch=2, crop=8)
+SETTINGS = upscaler_samples.UpscalerSettings(batch=2, crop=8)
 
 
-def pairs() -> upscaler.Pairs:
-    large = np.random.default_rng(0).integers(0, 255, (upscaler.SHOWN + 3, 8, 8, 3)).astype(np.uint8).repeat(8, 1).repeat(8, 2)
-    return upscaler.Pairs(large, upscaler.shrink(large))
+def pairs() -> upscaler_samples.Pairs:
+    large = np.random.default_rng(0).integers(0, 255, (upscaler_samples.SHOWN + 3, 8, 8, 3)).astype(np.uint8).repeat(8, 1).repeat(8, 2)
+    return upscaler_samples.Pairs(large, upscaler_samples.shrink(large))
 
 
 def trainer() -> upscaler.UpscalerTrainer:
@@ -57,12 +57,12 @@ def test_training_begins_at_bicubic() -> None:
 
 
 def test_small_and_large_show_the_same_place() -> None:
-    plain = upscaler.UpscalerSettings(batch=12, crop=8, soft=0, blur=0, noise=0, compress=0)
-    small, large = upscaler.sample_batch(pairs(), plain, step_generator(0, 1))
+    plain = upscaler_samples.UpscalerSettings(batch=12, crop=8, soft=0, blur=0, noise=0, compress=0)
+    small, large = upscaler_samples.sample_batch(pairs(), plain, step_generator(0, 1))
     assert (small.shape, large.shape) == ((12, 3, 8, 8), (12, 3, 32, 32))
     assert torch.allclose(torch.nn.functional.avg_pool2d(large, 4), small, atol=1 / 255)
-    again, _ = upscaler.sample_batch(pairs(), plain, step_generator(0, 1))
-    other, _ = upscaler.sample_batch(pairs(), plain, step_generator(0, 2))
+    again, _ = upscaler_samples.sample_batch(pairs(), plain, step_generator(0, 1))
+    other, _ = upscaler_samples.sample_batch(pairs(), plain, step_generator(0, 2))
     assert torch.equal(small, again)
     assert not torch.equal(small, other)
 
@@ -73,12 +73,12 @@ DAMAGE = {"blur": [0, 0.9, 1, 0, 1, 0, 0], "noise": [1, 0, 0, 0.9, 1, 0, 0], "jp
 @pytest.mark.parametrize("chances", DAMAGE.values(), ids=DAMAGE)
 def test_each_damage_is_done(chances: list[float]) -> None:
     small = np.random.default_rng(1).integers(0, 255, (16, 16, 3)).astype(np.uint8)
-    damaged = upscaler.degrade(small, SETTINGS, chances, step_generator(0, 0))
+    damaged = upscaler_samples.degrade(small, SETTINGS, chances, step_generator(0, 0))
     assert damaged.shape == small.shape
     assert damaged.dtype == np.uint8
     assert not np.array_equal(damaged, small)
     assert abs(float(damaged.mean()) - float(small.mean())) < 12
-    assert np.array_equal(upscaler.degrade(small, SETTINGS, [1, 0, 1, 0, 1, 0, 0], step_generator(0, 0)), small)
+    assert np.array_equal(upscaler_samples.degrade(small, SETTINGS, [1, 0, 1, 0, 1, 0, 0], step_generator(0, 0)), small)
 
 
 def test_training_comes_nearer() -> None:
@@ -106,28 +106,28 @@ def test_the_file_is_small_described_and_gives_what_the_network_gives(tmp_path: 
 
 
 def test_pictures_are_drawn_once_and_softened_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upscaler, "LARGE", 128)
+    monkeypatch.setattr(upscaler_samples, "LARGE", 128)
     make_vae((8, 8, 8, 8), 1).save_pretrained(tmp_path / "checkpoint" / "vae")
-    first = upscaler.make_pairs(tmp_path / "run", 2, 1, tmp_path / "checkpoint")
+    first = upscaler_samples.make_pairs(tmp_path / "run", 2, 1, tmp_path / "checkpoint")
     (tmp_path / "run" / "upscaler-soft.npy").unlink()
-    monkeypatch.setattr(upscaler, "draw_large", None)
-    again = upscaler.make_pairs(tmp_path / "run", 2, 1, tmp_path / "checkpoint")
+    monkeypatch.setattr(upscaler_samples, "draw_large", None)
+    again = upscaler_samples.make_pairs(tmp_path / "run", 2, 1, tmp_path / "checkpoint")
     assert first.large.shape == (2, 128, 128, 3)
     assert first.soft.shape == (2, 32, 32, 3)
     assert np.array_equal(first.soft, again.soft)
 
 
 def test_the_styles_take_turns() -> None:
-    flat, styled = upscaler.draw_large(upscaler.FIRST_SEED, "flat"), upscaler.draw_large(upscaler.FIRST_SEED, "ink")
+    flat, styled = upscaler_samples.draw_large(upscaler_samples.FIRST_SEED, "flat"), upscaler_samples.draw_large(upscaler_samples.FIRST_SEED, "ink")
     assert flat.shape == styled.shape == (512, 512, 3)
     assert not np.array_equal(flat, styled)
-    assert set(upscaler.TURNS) == {"flat", "watercolour", "pixel", "ink", "neon"}
+    assert set(upscaler_samples.TURNS) == {"flat", "watercolour", "pixel", "ink", "neon"}
 
 
 def test_the_sheet_shows_what_is_not_trained_on(tmp_path: Path) -> None:
     trainer().sheet(tmp_path / "sheet.png")
     with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (upscaler.SHOWN * 68 - 4, 3 * 68 - 4)
+        assert sheet.size == (upscaler_samples.SHOWN * 68 - 4, 3 * 68 - 4)
 
 
 def test_the_last_row_is_solved_for_before_training() -> None:
@@ -138,7 +138,7 @@ def test_the_last_row_is_solved_for_before_training() -> None:
 
     @torch.no_grad()
     def error() -> float:
-        batches = [upscaler.sample_batch(given, SETTINGS, step_generator(SETTINGS.seed, -number)) for number in range(1, 9)]
+        batches = [upscaler_samples.sample_batch(given, SETTINGS, step_generator(SETTINGS.seed, -number)) for number in range(1, 9)]
         return sum(float((network(small) - large).square().mean()) for small, large in batches)
 
     before = error()

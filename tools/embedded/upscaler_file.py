@@ -10,21 +10,8 @@ from safetensors.torch import save_file
 
 from tools.embedded.stages import Job
 from tools.embedded.training import Report, Schedule, run_training
-from tools.embedded.upscaler import (
-    SCALE,
-    Compact,
-    UpscalerSettings,
-    UpscalerTrainer,
-    blurred,
-    draw_large,
-    enlarge,
-    load_autoencoder,
-    make_pairs,
-    resample,
-    shrink,
-    soften,
-    solve_last_row,
-)
+from tools.embedded.upscaler import Compact, UpscalerTrainer, enlarge, resample, solve_last_row
+from tools.embedded.upscaler_samples import SCALE, UpscalerSettings, blurred, draw_large, load_autoencoder, make_pairs, shrink, soften
 from tools.embedded.vae import psnr
 
 NAME = "darkroom-x4"

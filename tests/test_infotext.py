@@ -133,3 +133,20 @@ def test_hostile_texts_give_a_form_that_can_be_submitted(text: str, task: str) -
     values = infotext.to_request(text, task)
     needed = {name: PICTURE for name in ("image", "mask") if name in {"inpaint": ("image", "mask"), "outpaint": ("image",)}.get(task, ())}
     assert parse(values | needed).task == task
+
+
+def test_seed_extras_and_guidance_have_a1111s_keys() -> None:
+    request = Txt2Img(
+        prompt="cat", seed=3, subseed=2**64 - 1, subseed_strength=0.25, seed_resize_from_w=512, seed_resize_from_h=640, eta_noise_seed_delta=31337,
+        cfg_rescale=0.7, skip_early_cond=0.1, s_min_uncond=2, s_min_uncond_all=True, batch_size=2,
+    )  # fmt: skip
+    text = infotext.write(request, {}, 1)
+    for part in (
+        "Seed: 3, Variation seed: 0, Variation seed strength: 0.25, Seed resize from: 512x640, ",
+        ", ENSD: 31337, RNG: NV",
+        "CFG Rescale: 0.7, Skip Early CFG: 0.1, NGMS: 2, NGMS all steps: True",
+    ):
+        assert part in text
+    assert parse(infotext.to_request(text)) == request.model_copy(update={"subseed": 0, "batch_size": 1})
+    plain = infotext.write(Txt2Img(prompt="cat", seed=3), {}, 0)
+    assert not any(key in plain for key in ("Variation", "resize", "ENSD", "CFG Rescale", "Skip", "NGMS"))

@@ -187,11 +187,11 @@ class Studio:
         }
         return lists[name]()
 
-    def count_tokens(self, checkpoint: str, text: str) -> tuple[int, int]:
+    def count_tokens(self, checkpoint: str, text: str, composes: bool = True) -> tuple[int, int]:
         """Tokens that the checkpoint's tokenizer makes of a prompt, and how many fit into its chunks (75, 150, ...)."""
         from app.engine.prompt.counter import count_tokens
 
-        return count_tokens(self.shelf.checkpoint(checkpoint), text)
+        return count_tokens(self.shelf.checkpoint(checkpoint), text, self.shelf.embeddings(), composes=composes)
 
     # ---- the path of a request, in the worker's thread
 

@@ -175,9 +175,9 @@ def write_lora(path: Path, made: Parts, **options: Any) -> Path:
     return path
 
 
-def write_embedding(path: Path, vectors: int = 2, seed: int = 1) -> Path:
+def write_embedding(path: Path, vectors: int = 2, seed: int = 1, width: int = WIDTH) -> Path:
     """A textual inversion embedding of `vectors` vectors; its word is the file's name."""
-    _save({"emb_params": torch.randn(vectors, WIDTH, generator=torch.Generator().manual_seed(seed))}, path, torch.float32)
+    _save({"emb_params": torch.randn(vectors, width, generator=torch.Generator().manual_seed(seed))}, path, torch.float32)
     return path
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-SCRIPTS = ("page.js", "viewer.js", "jobview.js", "pictureinput.js", "maskeditor.js", "gallery.js")
-STYLES = ("style.css", "parts.css")
+SCRIPTS = ("page.js", "promptreading.js", "viewer.js", "jobview.js", "pictureinput.js", "maskeditor.js", "gallery.js")
+STYLES = ("style.css", "parts.css", "promptreading.css")
 OVERLAY = "overlay.css"
 
 

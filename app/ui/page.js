@@ -146,7 +146,7 @@ window.darkroom = window.darkroom || (() => {
     async function count(checkpoint, text) {
       asked = checkpoint + "\n" + text;
       try {
-        const [used, limit] = await server.count({checkpoint: checkpoint || "", text});
+        const [used, limit] = await server.count({checkpoint: checkpoint || "", text, field: props.field});
         if (asked !== checkpoint + "\n" + text) return;
         face.textContent = used === undefined ? "" : `${used}/${limit}`;
         face.classList.toggle("over", limit > 75);
@@ -196,7 +196,7 @@ window.darkroom = window.darkroom || (() => {
   }
 
   return {
-    TASKS, TITLES, views, editors, pictures, picked, told, values, el, url, parse, ask, hand_in, say, store, duration, files, visibleTask,
+    TASKS, TITLES, views, editors, counters, pictures, picked, told, values, el, url, parse, ask, hand_in, say, store, duration, files, visibleTask,
     remember, restore, beforeSubmit, tokenCounter, examples, parameterDrop,
     stop: (task) => views[task]?.stop(),
     lastSeed: (task, name, current) => views[task]?.seed(name) ?? current,

@@ -61,6 +61,11 @@ def token_counter(task: str, field: str, count: Callable[[dict[str, str]], list[
     return part("tokenCounter", task, f"{task}_{field}_tokens", server=count, field=field)
 
 
+def prompt_reading(task: str, read: Callable[[dict[str, Any]], dict[str, Any]]) -> gr.HTML:
+    """What the model reads of the prompts, on request; the script calls `read` while it is open and the typing pauses."""
+    return part("promptReading", task, f"{task}_reading", server=read)
+
+
 def examples(task: str, prompts: tuple[str, ...]) -> gr.HTML:
     """Prompts to begin with. Triggers `pick`."""
     return part("examples", task, f"{task}_examples", ("pick",), prompts=list(prompts))

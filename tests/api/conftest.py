@@ -67,6 +67,9 @@ class OneCheckpoint:
             raise UnknownName("checkpoint", name, ["tiny"])
         return self.file
 
+    def lora(self, name: str) -> ModelFile:
+        raise UnknownName("LoRA", name, [])
+
 
 @dataclass
 class House:

@@ -1,13 +1,17 @@
 """The token counter of the page: tokenizer files only, no weights, no torch."""
 
+import json
 from collections.abc import Sequence
 
 from app.engine.checkpoints.header import ModelFile, read_header
 from app.engine.prompt.chunks import Word, count, words_by_first
-from app.engine.prompt.grammar import extract_networks, strip_comments
+from app.engine.prompt.grammar import extract_networks, split_and, strip_comments
+from app.engine.prompt.schedule import schedule
 from app.engine.prompt.vocabulary import Vocabulary, clip_vocabulary, folder_vocabulary
 from app.errors import BadCheckpoint
 
+STEPS = 20
+"""Over which schedules are counted: enough to meet each text that they hold."""
 
 def vocabulary_of(file: ModelFile) -> Vocabulary:
     """The word list of a checkpoint: a diffusers folder's own, its base's or CLIP's for a single file. Raises BadCheckpoint."""
@@ -15,11 +19,14 @@ def vocabulary_of(file: ModelFile) -> Vocabulary:
     return folder_vocabulary(folder / "tokenizer") if folder else clip_vocabulary()
 
 
-def count_tokens(file: ModelFile, text: str, embeddings: Sequence[ModelFile] = ()) -> tuple[int, int]:
+def count_tokens(file: ModelFile, text: str, embeddings: Sequence[ModelFile] = (), *, composes: bool = True) -> tuple[int, int]:
     """(tokens of the prompt, how many fit into its chunks), as (12, 75) or (80, 150); `<lora:...>` tags do not count.
+
+    Of several texts, joined by AND or one after the other in a schedule, the longest counts, as in A1111.
 
     Args:
         embeddings: textual inversions, which count with their vectors.
+        composes: whether AND joins texts; not in a negative prompt.
 
     Raises:
         BadCheckpoint: the checkpoint's word list cannot be read.
@@ -27,13 +34,35 @@ def count_tokens(file: ModelFile, text: str, embeddings: Sequence[ModelFile] = (
     """
     vocabulary = vocabulary_of(file)
     plain, _ = extract_networks(strip_comments(text))
-    words = [word for word in (_word(embedding, vocabulary) for embedding in embeddings if embedding.path.stem.lower() in plain.lower()) if word]
-    return count(vocabulary, plain, words_by_first(words))
+    words = words_by_first(words_in(plain, embeddings, vocabulary, file))
+    parts = [part for part, _ in split_and(plain)] if composes else [plain]
+    texts = dict.fromkeys(said for part in parts for _, said in schedule(part, STEPS))
+    return max(count(vocabulary, said, words) for said in texts)
 
 
-def _word(embedding: ModelFile, vocabulary: Vocabulary) -> Word | None:
+def words_in(text: str, embeddings: Sequence[ModelFile], vocabulary: Vocabulary, file: ModelFile) -> list[Word]:
+    """The textual inversions that a text may name and that fit a checkpoint; of several with one name, in any case, the first."""
+    width, found = width_of(file), dict[str, Word]()
+    for embedding in embeddings:
+        name = embedding.path.stem
+        if name.lower() not in text.lower() or name.lower() in found or embedding.problem:
+            continue
+        try:
+            shape = read_header(embedding.path).shape("emb_params")
+        except BadCheckpoint:
+            continue
+        if shape and (width is None or shape[-1] == width):
+            found[name.lower()] = Word(name, tuple(vocabulary.ids(name)), shape[0] if len(shape) == 2 else 1)
+    return list(found.values())
+
+
+def width_of(file: ModelFile) -> int | None:
+    """Width of a token's vector in a checkpoint, from its config or header; None when they do not tell."""
+    folder = file.path if file.path.is_dir() else file.base
     try:
-        shape = read_header(embedding.path).shape("emb_params")
-    except BadCheckpoint:
+        if folder:
+            return int(json.loads((folder / "text_encoder" / "config.json").read_text("utf-8"))["hidden_size"])
+        tensors = read_header(file.path).tensors
+        return next((tensor.shape[-1] for name, tensor in tensors.items() if name.endswith("embeddings.token_embedding.weight") and tensor.shape), None)
+    except (OSError, ValueError, KeyError, TypeError, BadCheckpoint):
         return None
-    return Word(embedding.path.stem, tuple(vocabulary.ids(embedding.path.stem)), shape[0] if len(shape) == 2 else 1)

@@ -52,6 +52,26 @@ class Vocabulary:
         text = text.replace("&amp;", "&").replace("&#39;", "'").replace("&quot;", '"').translate(ODD)
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
+    def spoken(self, token: int) -> tuple[str, bool]:
+        """(the text of a token, whether a word ends with it); bytes that are no text on their own become U+FFFD."""
+        word = self._tokenizer.id_to_token(token) or ""
+        if word in (START, END):
+            return word, True
+        return _bytes_of(word.removesuffix("</w>")).decode("utf-8", "replace"), word.endswith("</w>")
+
+
+def _bytes_of(token: str) -> bytes:
+    """What a byte-level token stands for; signs that stand for no byte are left out."""
+    return bytes(byte for byte in map(_signs().get, token) if byte is not None)
+
+
+@lru_cache(maxsize=1)
+def _signs() -> dict[str, int]:
+    """Sign -> the byte that it stands for."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return dict(zip(_byte_signs(), [*shown, *hidden], strict=True))
+
 
 def _byte_signs() -> list[str]:
     """The 256 printable signs that stand for bytes in byte-level BPE (Radford et al. 2019), in vocabulary order."""

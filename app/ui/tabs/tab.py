@@ -10,6 +10,7 @@ from app.errors import StudioError
 from app.request import MAX_PROMPT_BYTES, Asked
 from app.studio import Studio
 from app.ui import fields, parts
+from app.ui.promptreading import prompt_reader
 
 PROMPTS = ("prompt", "negative_prompt")
 SEEDS = {"seed": "", "subseed": "sub"}
@@ -35,6 +36,14 @@ EXTRA = Group(
     "Extra", (("subseed", "subseed_strength"), ("seed_resize_from_w", "seed_resize_from_h"), ("eta_noise_seed_delta",)), open=False
 )  # fmt: skip
 GUIDANCE = Group("Guidance", (("cfg_rescale", "skip_early_cond"), ("s_min_uncond", "s_min_uncond_all")), open=False)
+SAMPLER = Group(
+    "Sampler options",
+    (
+        ("eta", "eta_ddim"), ("s_churn", "s_noise"), ("s_tmin", "s_tmax"), ("sigma_min", "sigma_max"), ("rho", "discard_penultimate"),
+        ("beta_alpha", "beta_beta"), ("unipc_order", "unipc_variant"), ("unipc_skip_type", "unipc_lower_order_final"), ("tcd_gamma",),
+    ),
+    open=False,
+)  # fmt: skip
 REFINER = Group("Refiner", (("refiner_checkpoint", "refiner_switch_at"), ("refiner_by_steps",)), open=False)
 BATCH = ("batch_count", "batch_size")
 MORE = Group("More", (("styles", "wildcards"), ("vae",), ("clip_skip", "rng"), ("emphasis", "comma_backtrack")), open=False)
@@ -99,15 +108,16 @@ class Panel:
         task = self.tab.task
 
         def count(asked: dict[str, str]) -> list[int]:
-            """The one argument that Gradio hands on: {"checkpoint": name, "text": prompt}. Answers [tokens, limit], or [] on errors."""
+            """The one argument that Gradio hands on: {"checkpoint": name, "text": prompt, "field": its name}. Answers [tokens, limit], or [] on errors."""
             try:
-                return list(studio.count_tokens(str(asked["checkpoint"]), str(asked["text"])[:MAX_PROMPT_BYTES]))
+                return list(studio.count_tokens(str(asked["checkpoint"]), str(asked["text"])[:MAX_PROMPT_BYTES], asked["field"] == "prompt"))
             except (StudioError, KeyError, TypeError):
                 return []
 
         for name in self.tab.prompts:
             self._draw_field(name, studio)
             parts.token_counter(task, name, count)
+        parts.prompt_reading(task, prompt_reader(studio))
         if self.tab.examples:
             self.extras["examples"] = parts.examples(task, self.tab.examples)
         self.extras["drop"] = parts.parameter_drop(task)

@@ -14,7 +14,7 @@ PictureId = Annotated[str, Field(pattern=PICTURE_ID)]
 
 
 def param(
-    default: Any, label: str, help: str = "", *, step: float | None = None, widget: str = "", choices: str = "", empty: str = "", **bounds: Any
+    default: Any, label: str, help: str = "", *, step: float | None = None, widget: str = "", choices: str = "", empty: str = "", reach: int = 0, **bounds: Any
 ) -> Any:
     """A request field with what a form needs to draw it.
 
@@ -22,10 +22,11 @@ def param(
         step: distance between two neighbouring values of a slider.
         widget: "text", "lines", "number", "image", "mask" or "" (found from type and bounds).
         choices: name of the list that a picker shows ("samplers", "checkpoints", ...), asked from the studio.
+        reach: where a slider ends, when that is before the upper bound; 0: at the bound.
         empty: what the picker calls the empty value, which it then offers first.
         bounds: pydantic's `ge`, `le`, `multiple_of`, `max_length`, `pattern`.
     """
-    extra = {"step": step, "widget": widget, "choices": choices, "empty": empty}
+    extra = {"step": step, "widget": widget, "choices": choices, "empty": empty, "reach": reach}
     return Field(default, title=label, description=help, json_schema_extra=extra, **bounds)
 
 

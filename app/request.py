@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from app.errors import BadRequest
 from app.hires import HiresFix
 from app.param import MAX_PROMPT_BYTES, PictureId, Pixels, Side, param, plain_text, speakable_prompt
+from app.sampler_options import SamplerOptions
 
 MAX_SEED = 2**64 - 1
 MAX_DELTA = 10**9
+MAX_STEPS = 1000
 MAX_PARAMETERS = 32768
 """Characters of another picture's infotext that a request may carry: two prompts of the largest size and what else there is to say."""
 
@@ -49,8 +51,8 @@ class Asked(BaseModel):
         return {name: value for name, value in found.items() if value}
 
 
-class Request(Asked):
-    """Parameters shared by every task that paints."""
+class Prompted(Asked):
+    """What a picture shows, and what decides how it is painted."""
 
     prompt: str = param("", "Prompt", "What you want to see", widget="lines")
     negative_prompt: str = param("", "Negative prompt", "What you do not want to see", widget="lines")
@@ -60,7 +62,7 @@ class Request(Asked):
     vae: str = param("", "VAE", "Empty: the one in the checkpoint", choices="vaes", empty="From the checkpoint", max_length=512)
     sampler: str = param("DPM++ 2M", "Sampling method", choices="samplers", max_length=64)
     schedule: str = param("Automatic", "Schedule type", "Automatic: the one that suits the sampler", choices="schedules", max_length=64)
-    steps: int = param(20, "Sampling steps", step=1, ge=1, le=150)
+    steps: int = param(20, "Sampling steps", step=1, reach=150, ge=1, le=MAX_STEPS)
     cfg_scale: float = param(5.0, "CFG scale", "How strictly to follow the prompt; 1 is fastest and ignores the negative prompt", step=0.5, ge=0, le=30)
     cfg_rescale: float = param(0.0, "CFG rescale", "Takes back the contrast that a high CFG scale adds", step=0.05, ge=0, le=1)
     skip_early_cond: float = param(0.0, "Skip early CFG", "Share of the steps at the beginning without CFG", step=0.01, ge=0, le=1)
@@ -101,6 +103,10 @@ class Request(Asked):
         """(seed, variation seed) of picture `index`. A1111 counts the variation seed on, and the seed only where there is no variation."""
         seed = self.seed if self.subseed_strength else self.seed + index
         return seed % (MAX_SEED + 1), (self.subseed + index) % (MAX_SEED + 1)
+
+
+class Request(SamplerOptions, Prompted):
+    """Parameters shared by every task that paints."""
 
 
 class Batched(Request):

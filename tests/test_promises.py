@@ -44,6 +44,9 @@ SAMPLES: dict[str, Any] = {
     "enable_hr": True, "hr_upscaler": "Lanczos", "hr_scale": 1.5, "hr_resize_x": 128, "hr_resize_y": 136, "hr_second_pass_steps": 7, "hr_cfg": 3.5,
     "hr_checkpoint": "other", "hr_sampler": "Euler", "hr_schedule": "Simple", "hr_prompt": "a barn, big", "hr_negative_prompt": "blur",
     "hr_refiner": "both passes", "save_first_pass": True, "refiner_checkpoint": "other", "refiner_switch_at": 0.6, "refiner_by_steps": False,
+    "eta": 0.5, "eta_ddim": 0.25, "s_churn": 2.5, "s_tmin": 0.1, "s_tmax": 9.5, "s_noise": 1.005, "sigma_min": 0.05, "sigma_max": 12.5, "rho": 5.5,
+    "beta_alpha": 0.5, "beta_beta": 0.7, "discard_penultimate": True, "unipc_order": 3, "unipc_variant": "bh1", "unipc_skip_type": "logSNR",
+    "unipc_lower_order_final": False, "tcd_gamma": 0.45,
     "upscaler": "Lanczos", "scale": 2.5, "parameters": "a house\nSteps: 20, Sampler: Euler, Seed: 5",
 }  # fmt: skip
 """For each field of a request a value that is not its default."""

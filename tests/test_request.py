@@ -16,8 +16,9 @@ ID = "a" * 64
     [
         ({"width": 65}, "Width (width) is 65, but it must be a whole number from 64 to 4096, a multiple of 8."),
         ({"width": 4104}, "Width (width) is 4104, but"),
-        ({"steps": 0}, "Sampling steps (steps) is 0, but it must be a whole number from 1 to 150."),
-        ({"steps": 151}, "Sampling steps (steps) is 151, but"),
+        ({"steps": 0}, "Sampling steps (steps) is 0, but it must be a whole number from 1 to 1000."),
+        ({"steps": 1001}, "Sampling steps (steps) is 1001, but"),
+        ({"sigma_min": 2.0, "sigma_max": 1.5}, "Schedule max sigma (sigma_max) is 1.5, but it must be above Schedule min sigma (sigma_min), 2."),
         ({"cfg_scale": float("nan")}, "CFG scale (cfg_scale) is nan, but it must be a number from 0 to 30."),
         ({"cfg_scale": 30.5}, "CFG scale (cfg_scale) is 30.5, but"),
         ({"batch_size": 17}, "Batch size (batch_size) is 17, but"),

@@ -10,14 +10,19 @@ from app.request import TASKS, Asked, Inpaint, Request, Txt2Img, Zoom
 from app.studio import Studio
 from app.ui.parts import mask_editor, picture_input
 
-PICKERS = tuple(
-    dict.fromkeys(name for kind in TASKS.values() for name, field in kind.model_fields.items() if (field.json_schema_extra or {}).get("choices"))
-)
+
+def declared(word: str) -> dict[str, Any]:
+    """The fields of all tasks whose declaration (see `app.param.param`) says something under `word`, and what."""
+    fields = [(name, field.json_schema_extra) for kind in TASKS.values() for name, field in kind.model_fields.items()]
+    return {name: extra[word] for name, extra in fields if isinstance(extra, dict) and extra.get(word)}
+
+
+PICKERS = tuple(declared("choices"))
 """Fields whose values are picked from a list of the studio's."""
-AS_TEXT = frozenset(
-    name for kind in TASKS.values() for name, field in kind.model_fields.items() if (field.json_schema_extra or {}).get("widget") == "number"
-)  # fmt: skip
+AS_TEXT = frozenset(name for name, widget in declared("widget").items() if widget == "number")
 """Number fields that are drawn as text: numbers in JavaScript are exact to 2^53 only, seeds go to 2^64-1."""
+REACH: dict[str, int] = declared("reach")
+"""Sliders that end before the upper bound of their field, and where; larger values come with parameters that are pasted or sent."""
 STARTS_AT_NATIVE_SIZE: tuple[type[Request], ...] = (Txt2Img, Zoom)
 
 
@@ -50,6 +55,7 @@ def draw(kind: type[Asked], name: str, studio: Studio) -> Component:
     if name in ("width", "height"):
         return size_field(kind, studio, extra["step"], limits, look)
     if limits:
+        limits["maximum"] = REACH.get(name, limits["maximum"])
         return gr.Slider(value=field.default, step=extra["step"], **limits, **look)
     choices = list(get_args(field.annotation))
     draw_choices = gr.Radio if len(choices) <= 2 or kind is Inpaint else gr.Dropdown

@@ -147,9 +147,11 @@ def fitting(task: str, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown(name: str, value: Any) -> Any:
-    """A request's value as its component takes it: seeds are text, see `fields.draw`."""
+    """A request's value as its component takes it: seeds are text, see `fields.draw`; a slider grows with a value beyond its end."""
     if name in fields.AS_TEXT:
         return str(value)
+    if name in fields.REACH and value > fields.REACH[name]:
+        return gr.update(value=value, maximum=value)
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from app.request import TASKS, Inpaint, Outpaint, Request, Txt2Img
-from app.ui import fields
+from app.ui import fields, handler
 from tests.api.conftest import make_studio
 
 
@@ -37,7 +37,8 @@ def test_labels_bounds_and_defaults_are_those_of_the_request(task: str, studio) 
         label = component.props["label"] if "label" in getattr(component, "props", {}) else component.label
         assert (label, component.elem_id) == (field.title, f"{task}_{name}")
         if isinstance(component, gr.Slider):
-            assert {"minimum": component.minimum, "maximum": component.maximum} == fields.bounds(kind, name)
+            limits = fields.bounds(kind, name)
+            assert (component.minimum, component.maximum) == (limits["minimum"], fields.REACH.get(name, limits["maximum"]))
             assert component.value == field.default
 
 
@@ -64,3 +65,10 @@ def test_pickers_show_what_the_studio_offers(studio) -> None:
 
 def test_drawing_leaves_no_file_beside_the_source() -> None:
     assert list(Path(fields.__file__).parent.rglob("*.pyi")) == []
+
+
+def test_a_slider_grows_with_a_value_beyond_its_end():
+    assert fields.REACH == {"steps": 150}
+    assert handler.shown("steps", 150) == 150
+    grown = handler.shown("steps", 1000)
+    assert grown["value"] == grown["maximum"] == 1000

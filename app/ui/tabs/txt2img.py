@@ -1,7 +1,7 @@
 """A picture from a prompt."""
 
 from app.request import Txt2Img
-from app.ui.tabs.tab import BATCH, EXTRA, GUIDANCE, MORE, REFINER, SAMPLING, Group, TaskTab
+from app.ui.tabs.tab import BATCH, EXTRA, GUIDANCE, MORE, REFINER, SAMPLER, SAMPLING, Group, TaskTab
 
 EXAMPLES = (
     "the house in the forest, dark night, leaves in the air, fluorescent mushrooms, "
@@ -31,5 +31,5 @@ HIRES = Group(
 )
 
 TAB = TaskTab(
-    Txt2Img, "txt2img", (SAMPLING, Group("Size", (("width", "height"), BATCH)), HIRES, REFINER, EXTRA, GUIDANCE, MORE), examples=EXAMPLES
+    Txt2Img, "txt2img", (SAMPLING, Group("Size", (("width", "height"), BATCH)), HIRES, REFINER, EXTRA, GUIDANCE, SAMPLER, MORE), examples=EXAMPLES
 )

@@ -1,7 +1,9 @@
 """Hires. fix: what can be asked of the second pass of txt2img, and how large its picture becomes."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator
 
@@ -12,6 +14,7 @@ GRID = 8
 SAME = frozenset({"use same checkpoint", "use same sampler", "use same scheduler"})
 """A1111's words for what we leave empty."""
 
+_HASH = re.compile(r" \[[0-9a-f]{8,64}\]$")
 HiresPass = Literal["first pass", "second pass", "both passes"]
 TargetSide = Annotated[int, Field(ge=0, le=4096, multiple_of=GRID)]
 
@@ -45,6 +48,46 @@ class HiresFix(BaseModel):
     def _same(cls, name: str) -> str:
         """A1111's "Use same ..." is our empty name."""
         return "" if name.strip().lower() in SAME else name
+
+
+KEYS = {
+    "Hires upscale": "hr_scale", "Hires resize-1": "hr_resize_x", "Hires resize-2": "hr_resize_y", "Hires steps": "hr_second_pass_steps",
+    "Hires upscaler": "hr_upscaler", "Hires checkpoint": "hr_checkpoint", "Hires sampler": "hr_sampler", "Hires schedule type": "hr_schedule",
+    "Hires CFG Scale": "hr_cfg", "Hires prompt": "hr_prompt", "Hires negative prompt": "hr_negative_prompt", "Hires refiner": "hr_refiner",
+}  # fmt: skip
+"""A1111's key in the infotext (and Forge's for CFG) -> field."""
+ON = frozenset({"Hires upscale", "Hires upscaler", "Hires resize-1"})
+"""Any of these says that there was a second pass."""
+_GRANTED = {name: HiresFix.model_fields[name].default for name in KEYS.values() if name not in ("hr_scale", "hr_upscaler")}
+
+
+def pairs(request: HiresFix, prompt: str, negative_prompt: str) -> dict[str, Any]:
+    """What the infotext says of the second pass, as A1111 does: what it takes for granted is left out.
+
+    Args:
+        prompt, negative_prompt: of the first pass.
+    """
+    if not request.enable_hr:
+        return {}
+    resized = request.hr_resize_x or request.hr_resize_y
+    size = {"Hires resize": f"{request.hr_resize_x}x{request.hr_resize_y}"} if resized else {"Hires upscale": request.hr_scale}
+    found = {key: value for key, name in KEYS.items() if name in _GRANTED and (value := getattr(request, name)) != _GRANTED[name] and "resize" not in key}
+    for key, text in (("Hires prompt", prompt), ("Hires negative prompt", negative_prompt)):
+        if found.get(key) == text:
+            del found[key]
+    return size | {"Hires upscaler": request.hr_upscaler} | found
+
+
+def values(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that the pairs of an infotext name, and what A1111 takes for granted for the others."""
+    if not ON & set(fields):
+        return {"enable_hr": False}
+    return {"enable_hr": True} | _GRANTED | {name: without_hash(fields[key]) for key, name in KEYS.items() if key in fields}
+
+
+def without_hash(name: str) -> str:
+    """A1111's "model [6ce0161689]" without its hash."""
+    return _HASH.sub("", name)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app import __version__, dialects, sampler_options
+from app import __version__, dialects, hires, sampler_options
 from app.parameters import NEGATIVE, pairs_in, parse, quote
-from app.request import TASKS, AnyRequest, AnyTask, Img2Img, Inpaint, Outpaint, Sized, Upscale, Zoom, explain
+from app.request import TASKS, AnyRequest, AnyTask, Img2Img, Inpaint, Outpaint, Sized, Txt2Img, Upscale, Zoom, explain
 
 ORDER = (
     "Steps", "Sampler", "Schedule type", "CFG scale", "Image CFG scale", "Seed", "Face restoration", "Size", "Model hash", "Model", "FP8 weight",
@@ -40,7 +40,8 @@ def write(request: AnyTask, facts: Mapping[str, str], index: int, seed: int | No
     if isinstance(request, Upscale):
         return enlarged(request)
     own, variation = request.seeds_of(index)
-    pairs = common_pairs(request, own if seed is None else seed, size) | guidance_pairs(request) | option_pairs(request) | task_pairs(request)
+    pairs = common_pairs(request, own if seed is None else seed, size)
+    pairs |= guidance_pairs(request) | option_pairs(request) | pass_pairs(request) | task_pairs(request)
     pairs["Variation seed"] = str(variation) if request.subseed_strength else ""
     if isinstance(request, Zoom):
         pairs["Zoom key"] = str(index + 1)
@@ -63,7 +64,8 @@ def enlarged(request: Upscale) -> str:
 
 def common_pairs(request: AnyRequest, seed: int, size: tuple[int, int] | None) -> dict[str, str]:
     """The pairs that every task has. Empty values are left out later."""
-    if size is None and isinstance(request, Sized) and request.width and request.height:
+    twice = isinstance(request, Txt2Img) and request.enable_hr  # then it is the size of the first pass
+    if (size is None or twice) and isinstance(request, Sized) and request.width and request.height:
         size = (request.width, request.height)
     return {
         "Steps": str(request.steps),
@@ -74,7 +76,7 @@ def common_pairs(request: AnyRequest, seed: int, size: tuple[int, int] | None) -
         "Size": f"{size[0]}x{size[1]}" if size else "",
         "Model": request.checkpoint,
         "VAE": request.vae,
-        "Denoising strength": number(strength) if (strength := getattr(request, "denoising_strength", None)) is not None else "",
+        "Denoising strength": number(strength) if (strength := denoising(request)) is not None else "",
         "Clip skip": str(request.clip_skip) if request.clip_skip > 1 else "",
         "RNG": request.rng,
         "Variation seed strength": number(request.subseed_strength) if request.subseed_strength else "",
@@ -83,6 +85,22 @@ def common_pairs(request: AnyRequest, seed: int, size: tuple[int, int] | None) -
         "Emphasis": request.emphasis if request.emphasis != "Original" else "",
         "Prompt word wrap": str(request.comma_backtrack) if request.comma_backtrack != 20 else "",
     }
+
+
+def denoising(request: AnyRequest) -> float | None:
+    """The denoising strength where it has a meaning: with a picture to start from, or a second pass."""
+    if isinstance(request, Txt2Img) and not request.enable_hr:
+        return None
+    return getattr(request, "denoising_strength", None)
+
+
+def pass_pairs(request: AnyRequest) -> dict[str, str]:
+    """The second pass and the refiner."""
+    found = hires.pairs(request, request.prompt, request.negative_prompt) if isinstance(request, Txt2Img) else {}
+    if request.refiner_checkpoint:
+        found |= {"Refiner": request.refiner_checkpoint, "Refiner switch at": request.refiner_switch_at}
+        found |= {"Refiner switch by sampling steps": "True"} if request.refiner_by_steps else {}
+    return {key: number(value) if isinstance(value, float) else str(value) for key, value in found.items()}
 
 
 def guidance_pairs(request: AnyRequest) -> dict[str, str]:
@@ -137,10 +155,12 @@ KEYS: dict[str, tuple[str, str]] = {
     "Variation seed": ("subseed", "-1"), "Variation seed strength": ("subseed_strength", "0"), "Seed resize from-1": ("seed_resize_from_w", "0"),
     "Seed resize from-2": ("seed_resize_from_h", "0"), "ENSD": ("eta_noise_seed_delta", "0"), "CFG Rescale": ("cfg_rescale", "0"),
     "Skip Early CFG": ("skip_early_cond", "0"), "NGMS": ("s_min_uncond", "0"), "NGMS all steps": ("s_min_uncond_all", "False"),
+    "Refiner": ("refiner_checkpoint", "None"), "Refiner switch at": ("refiner_switch_at", ""),
     "Inpaint area": ("inpaint_area", "Whole picture"), "Masked area padding": ("mask_padding", "32"),
 }  # fmt: skip
 """A1111's key -> our field, and what A1111 means when the key is missing ("": nothing)."""
 CONVERT: dict[str, Callable[[str], str]] = {
+    "refiner_checkpoint": hires.without_hash,
     "rng": lambda value: "CPU" if value == "CPU" else "NV",  # NV is the stream of A1111's "GPU"
     "vae": lambda value: "" if value in ("None", "Automatic") else value.removesuffix(".safetensors").removesuffix(".pt").removesuffix(".ckpt"),
 }
@@ -180,10 +200,12 @@ def fill(text: str, task: str = "txt2img") -> Filled:
     own = ZOOM_KEYS if task == "zoom" else OUTPAINT_KEYS
     values: dict[str, Any] = {"prompt": info.prompt, "negative_prompt": info.negative}
     if fields:
+        values["wildcards"] = False  # what was drawn is in the prompt
         for key, (name, default) in KEYS.items():
             if value := fields.get(key, default):
                 values[name] = CONVERT[name](value) if name in CONVERT else value
-        values |= sampler_options.values(fields)
+        values |= sampler_options.values(fields) | hires.values(fields)
+        values |= {"refiner_by_steps": fields.get("Refiner switch by sampling steps", "False")} if "Refiner" in fields else {}
         values |= {name: fields[key] for key, name in own.items() if key in fields}
         values |= dict(zip(DIRECTIONS, fields.get("Outpaint", "").split(), strict=False))
     filled = fitted(task, values)
@@ -194,7 +216,7 @@ def fill(text: str, task: str = "txt2img") -> Filled:
 
 def unused_keys(fields: Mapping[str, str]) -> list[str]:
     """Keys of a text that mean something which no field of ours holds."""
-    known = {*KEYS, *sampler_options.KEYS, *ZOOM_KEYS, *OUTPAINT_KEYS, "Outpaint", *INFORMATION}
+    known = {*KEYS, *sampler_options.KEYS, *hires.KEYS, "Refiner switch by sampling steps", *ZOOM_KEYS, *OUTPAINT_KEYS, "Outpaint", *INFORMATION}
     names = [key for key in fields if key not in known and not key.startswith("Postprocess")]
     return list(dict.fromkeys(name.removesuffix("-1").removesuffix("-2") for name in names))
 
@@ -215,18 +237,26 @@ def fitted(task: str, values: Mapping[str, Any]) -> Filled:
     for name, value in values.items():
         if name in kind.model_fields:
             try:
-                fitting[name] = fit(kind, name, value)
+                fitting[name] = fit(kind, {name: value})[name]
             except ValidationError as error:
                 notes.append(explain(error))
+    for _ in range(len(fitting)):  # values that are fine alone may not fit together
+        try:
+            fit(kind, fitting)
+            break
+        except ValidationError as error:
+            notes.append(explain(error))
+            fitting = {name: value for name, value in fitting.items() if name != error.errors()[0]["loc"][0]}
     if ("width" in fitting) != ("height" in fitting):
         fitting = {name: value for name, value in fitting.items() if name not in ("width", "height")}
     return Filled({"task": task} | fitting, tuple(notes))
 
 
-def fit(kind: type[AnyTask], name: str, value: Any) -> Any:
-    """The value as the field of a request holds it. Raises ValidationError."""
-    needed = {field_name: "0" * 64 for field_name, info in kind.model_fields.items() if info.is_required()}
-    return getattr(kind.model_validate({**needed, name: value}), name)
+def fit(kind: type[AnyTask], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as the fields of a request hold them. Raises ValidationError."""
+    needed = {name: "0" * 64 for name, info in kind.model_fields.items() if info.is_required()}
+    whole = kind.model_validate({**needed, **values})
+    return {name: getattr(whole, name) for name in values}
 
 
 def guess_task(text: str) -> str:
@@ -235,5 +265,5 @@ def guess_task(text: str) -> str:
     for key, task in (("Zoom keys", "zoom"), ("Outpaint", "outpaint"), ("Mask blur", "inpaint")):
         if key in fields:
             return task
-    hires = any(key.startswith(("Hires", "First pass size")) for key in fields)
-    return "img2img" if "Denoising strength" in fields and not hires else "txt2img"
+    twice = any(key.startswith(("Hires", "First pass size")) for key in fields)
+    return "img2img" if "Denoising strength" in fields and not twice else "txt2img"

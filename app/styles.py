@@ -75,10 +75,16 @@ class Styles:
         """
         if not request.styles:
             return request
-        prompt, negative = request.prompt, request.negative_prompt
-        for style in [self.get(name) for name in request.styles]:
-            prompt, negative = merge(prompt, style.prompt), merge(negative, style.negative_prompt)
-        return cast("AnyRequest", parse({**request.model_dump(), "prompt": prompt, "negative_prompt": negative, "styles": ()}))
+        styles = [self.get(name) for name in request.styles]
+        styled: dict[str, str] = {}
+        for prefix in ("", "hr_"):
+            prompt, negative = (getattr(request, f"{prefix}{name}", "") for name in ("prompt", "negative_prompt"))
+            for style in styles:
+                prompt = merge(prompt, style.prompt) if prompt or not prefix else ""  # an empty one of the second pass is the first's
+                negative = merge(negative, style.negative_prompt) if negative or not prefix else ""
+            styled |= {f"{prefix}prompt": prompt, f"{prefix}negative_prompt": negative}
+        own = {name: text for name, text in styled.items() if name in type(request).model_fields}
+        return cast("AnyRequest", parse({**request.model_dump(), **own, "styles": ()}))
 
     def add(self, name: str, prompt: str, negative_prompt: str = "") -> None:
         """For extensions: a style that lives as long as the process."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image
 
@@ -48,6 +48,8 @@ class Picture:
         seed: the seed of this very picture.
         facts: more "Key: value" pairs for the infotext, in order, in A1111's spelling where it has one
             ("Model hash", "Model", "VAE precision", "Outpaint seam").
+        changes: fields of the request that are other for this very picture, which is not what was asked for but on the way to it
+            (the first pass of two).
         raw: zoom keys only: the generated layer before the inner key was pasted, same size as `image`.
     """
 
@@ -56,3 +58,4 @@ class Picture:
     seed: int
     facts: Mapping[str, str] = field(default_factory=dict)
     raw: Image.Image | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)

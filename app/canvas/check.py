@@ -8,9 +8,12 @@ from app.canvas.fit import enlarged_size, rounded_up
 from app.canvas.layout import MAX_SIDE, outpaint_layout
 from app.canvas.mask import read_mask
 from app.errors import BadRequest
-from app.request import AnyTask, Inpaint, Outpaint, Upscale, Zoom
+from app.hires import target
+from app.request import AnyTask, Inpaint, Outpaint, Txt2Img, Upscale, Zoom
 from app.video import check_format
 from app.zoom_frames import key_prompts
+
+MIN_SIDE = 64
 
 
 def check(request: AnyTask, inputs: Mapping[str, Image.Image]) -> None:
@@ -20,7 +23,9 @@ def check(request: AnyTask, inputs: Mapping[str, Image.Image]) -> None:
     Args:
         inputs: the decoded pictures under "image" and "mask".
     """
-    if isinstance(request, Inpaint):
+    if isinstance(request, Txt2Img) and request.enable_hr:
+        check_target(request)
+    elif isinstance(request, Inpaint):
         check_size(request, inputs["image"])
         read_mask(inputs["mask"], inputs["image"].size, request.mask_mode)
     elif isinstance(request, Outpaint):
@@ -46,3 +51,17 @@ def check_enlarged(request: Upscale, image: Image.Image) -> None:
     if width > MAX_SIDE or height > MAX_SIDE:
         made = f"{width}x{height} of {image.width}x{image.height}"
         raise BadRequest(f"Scale (scale) is {request.scale:g}, which makes {made}, but at most {MAX_SIDE}x{MAX_SIDE} is allowed.")
+
+
+def check_target(request: Txt2Img) -> None:
+    """Raises BadRequest when the second pass of a request whose size is known would be too large or too small."""
+    if request.width is None or request.height is None:
+        return
+    goal = target(request, request.width, request.height)
+    width, height = goal.size
+    if max(goal.to_width, goal.to_height) > MAX_SIDE or min(width, height) < MIN_SIDE:
+        means = f"Upscale by (hr_scale) is {request.hr_scale:g}"
+        if request.hr_resize_x or request.hr_resize_y:
+            means = f"Resize to (hr_resize_x, hr_resize_y) is {request.hr_resize_x}x{request.hr_resize_y}"
+        made = f"{max(goal.to_width, width)}x{max(goal.to_height, height)} of {request.width}x{request.height}"
+        raise BadRequest(f"{means}, which makes {made}, but sides must be from {MIN_SIDE} to {MAX_SIDE}.")

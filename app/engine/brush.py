@@ -1,60 +1,90 @@
 """One job's hand on the model: what the tasks paint with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from app.engine.adapters import Lora, embeddings_in, network_hash
-from app.engine.checkpoints.find import Shelf
-from app.engine.denoise import Denoiser, Start, denoise
+from app.engine.denoise import Denoiser, Start, denoise, levels_for
 from app.engine.families.sd1 import Conditioning, Sd1Model
 from app.engine.families.sd1_inpaint import Sd1InpaintModel
-from app.engine.guidance import Guidance, PictureByPicture, asks_unguided, counted_steps
+from app.engine.guidance import Guidance, PictureByPicture, asks_unguided
+from app.engine.noise import brownian, drawn
 from app.engine.prompt.chunks import Reading
 from app.engine.prompt.conditioning import is_whole
 from app.engine.prompt.grammar import Network, check_kinds, extract_networks, strip_comments
+from app.engine.prompt.schedule import counted_steps
+from app.engine.refiner import Relay, due_by_noise, due_by_steps
 from app.engine.samplers import SAMPLERS, resolve_pair
-from app.engine.schedules import sigmas_for
+from app.engine.schedules import Spacing, sigmas_for
 from app.engine.seeds import PictureStream, SeedExtras
+from app.engine.workshop import Workshop
 from app.errors import BadNumbers
-from app.extensions import Extensions
 from app.request import AnyRequest
-from app.work import Phase, Progress, Report
+from app.work import Phase, Progress
 
 
 class Brush:
-    """Encodes, paints and decodes for one request on one model, reporting progress; what `Report` raises goes through.
+    """Encodes, paints and decodes for one request, reporting progress; what `Report` raises goes through.
 
-    Latents are float32 on the CPU.
+    It paints with the request's checkpoint, and with its refiner where there is one. Latents are float32 on the CPU.
 
     Attributes:
-        native: the model's native side in pixels.
-        facts: what the pictures' infotext says of the model, up to date after each call.
+        model: the checkpoint, loaded.
+        native: its native side in pixels.
+        facts: what the pictures' infotext says of the models, up to date after each call.
         prompt_steps: what schedules in prompts count to: the request's steps, or network calls (`prompt.schedule.counted_steps`).
     """
 
-    def __init__(
-        self, request: AnyRequest, model: Sd1Model, shelf: Shelf, extensions: Extensions, report: Report, *, first_steps: int | None = None
-    ) -> None:
+    def __init__(self, request: AnyRequest, workshop: Workshop, *, first_steps: int | None = None, place: tuple[int, int] | None = None) -> None:
         """Args:
         first_steps: for the brush of a second pass, what the first one counted to (its `prompt_steps`): prompts address both.
+        place: for one pass of several, how many steps came before it, and how many there are in all.
         """
-        self.request, self.model = request, model
-        self.native = model.file.native
-        self._shelf, self._extensions, self._report = shelf, extensions, report
+        self.request = request
+        self._shop = workshop
+        self._place, self._done, self._steps = place, 0, request.steps
         self._facts: dict[str, str] = {}
+        self._model_facts: dict[str, str] | None = None
         self._told: tuple[object, Conditioning] | None = None
         self._blank: dict[tuple[int, int], Tensor | None] = {}
         sampler, self._schedule = resolve_pair(request.sampler, request.schedule)
         self._row = SAMPLERS[sampler]
         self.prompt_steps = counted_steps(sampler, request.steps)
         self._first_steps = first_steps
+        self._refiner = None if request.refiner_checkpoint in ("", request.checkpoint) else self._made_refiner()
+        self._last: Brush = self
+
+    def _made_refiner(self) -> "Brush":
+        """Another brush, with the refiner for a checkpoint."""
+        changed = self.request.model_copy(update={"checkpoint": self.request.refiner_checkpoint, "refiner_checkpoint": ""})
+        return Brush(changed, self._shop, first_steps=self._first_steps, place=self._place)
+
+    def passes(self, first: AnyRequest, second: AnyRequest) -> tuple["Brush", "Brush"]:
+        """Brushes for the two passes of one job. Progress counts the steps of both, prompts may address both."""
+        steps = first.steps + second.steps
+        brush = Brush(first, self._shop, place=(0, steps))
+        return brush, Brush(second, self._shop, first_steps=brush.prompt_steps, place=(first.steps, steps))
+
+    @property
+    def model(self) -> Sd1Model:
+        model = self._shop.model(self.request.checkpoint, self.request.vae)
+        self._model_facts = model.facts
+        return model
+
+    @property
+    def native(self) -> int:
+        return self.model.file.native
 
     @property
     def facts(self) -> dict[str, str]:
-        return {**self.model.facts, **self._facts}
+        facts = {**(self.model.facts if self._model_facts is None else self._model_facts), **self._facts}
+        if self._refiner is not None and self._refiner._model_facts:
+            refiner = self._refiner.facts
+            facts |= {"Refiner": title(refiner)} | {key: value for key, value in refiner.items() if key == "VAE precision"}
+        return facts
 
     def stream(self, seed: int, variation: int) -> PictureStream:
         """The noise of one picture with these two seeds, from the request's source."""
@@ -62,7 +92,9 @@ class Brush:
 
     def progress(self, phase: Phase, *, step: int = 0, steps: int = 0, number: int = 1) -> None:
         """Tell where the job stands. Raises Cancelled when it is to stop."""
-        self._report(Progress(phase, number, self.request.pictures, step, steps))
+        if self._place is not None:
+            step, steps = self._place[0] + (step or self._done), self._place[1]
+        self._shop.report(Progress(phase, number, self.request.pictures, step, steps))
 
     def encode(self, pixels: np.ndarray) -> Tensor:
         """uint8 (H,W,3), H and W multiples of 8 -> (1,4,H/8,W/8) float32 latents: the mean of the VAE's posterior."""
@@ -105,35 +137,72 @@ class Brush:
             UnknownName, BadCheckpoint: a LoRA in the prompt does not exist or does not fit.
             OutOfMemory, BadNumbers, Cancelled
         """
-        rows, _, height, width = start.noise.shape
-        shape = (1, *start.noise.shape[1:])
+        if self._row.alone and len(streams) > 1:
+            each = [self.paint(start.row(i), [stream], number=number + i, prompt=prompt, negative=negative) for i, stream in enumerate(streams)]
+            return torch.cat(each)
         self.progress("encoding", number=number)
-        around = self._nothing_kept(width * 8, height * 8) if start.surroundings is None else start.surroundings
         texts = self.request.prompt if prompt is None else prompt, self.request.negative_prompt if negative is None else negative
-        model = self._guided(*texts, around, number)
-        self.model.placement.begin(width * 8, height * 8, rows)
-        self.model.prepare_preview()
+        self._done = 0
+        model = self._painter(start, texts, number)
         self.progress("sampling", number=number, steps=self.request.steps)
-
-        def noise(sigma: float, sigma_next: float) -> Tensor:
-            return torch.cat([stream.normal(shape) for stream in streams])
 
         def on_step(step: int, steps: int, sigma: float, denoised: Tensor) -> None:
             self._step(step, steps, sigma, denoised, number)
 
-        sigmas = sigmas_for(self._schedule, self._row, self.request.steps, self.model.table)
-        latents = denoise(model, start, self._row, sigmas, noise, on_step)
+        sigmas, shape = self._sigmas(start.scheduled(self.request.steps)), (1, *start.noise.shape[1:])
+        noise = brownian(streams, shape, levels_for(start, sigmas)) if self._row.brownian else drawn(streams, shape)
+        latents = denoise(model, start, self._row, sigmas, noise, on_step, self._row.options_for(self.request, self.model.table))
         self._check(latents, "at the end")
         return latents
 
+    def _painter(self, start: Start, texts: tuple[str, str], number: int) -> Denoiser:
+        """The denoiser for a run; with a refiner, that of both models in turn."""
+
+        def own() -> Denoiser:
+            self._last = self
+            return self._ready(start, texts, number)
+
+        refiner, share = self._refiner, self.request.refiner_switch_at
+        if refiner is None:
+            return own()
+
+        def others() -> Denoiser:
+            refiner._place, refiner._done = self._place or (0, self._steps), self._done
+            self._last = refiner
+            return refiner._ready(start, texts, number)
+
+        return Relay(own, others, due_by_steps(share) if self.request.refiner_by_steps else due_by_noise(share, self.model.table))
+
+    def _ready(self, start: Start, texts: tuple[str, str], number: int) -> Denoiser:
+        """The denoiser of this brush's own model, which then is ready for pictures of that size."""
+        rows, _, height, width = start.noise.shape
+        around = start.surroundings if isinstance(self.model, Sd1InpaintModel) else None
+        guided = self._guided(*texts, self._nothing_kept(width * 8, height * 8) if around is None else around, number)
+        self.model.placement.begin(width * 8, height * 8, rows)
+        self._preview = self.model.prepare_preview()
+        return guided
+
+    def _sigmas(self, steps: int) -> list[float]:
+        """The noise levels that the request asks for, in so many steps."""
+        asked, schedule = self.request, self._schedule
+        if schedule == "Automatic" and "unipc_order" in self._row.options and asked.unipc_skip_type != "Schedule type":
+            schedule = asked.unipc_skip_type
+        spacing = Spacing(asked.sigma_min, asked.sigma_max, asked.rho, asked.beta_alpha, asked.beta_beta, asked.discard_penultimate)
+        return sigmas_for(schedule, self._row, steps, self.model.table, spacing)
+
     def decode(self, latents: Tensor) -> list[np.ndarray]:
-        """(b,4,h,w) latents -> b pictures, uint8 (8h,8w,3). The latents are kept through every retry."""
-        self.model.placement.begin(latents.shape[3] * 8, latents.shape[2] * 8, latents.shape[0])
+        """(b,4,h,w) latents -> b pictures, uint8 (8h,8w,3), by the model that painted last. The latents are kept through every retry."""
+        model = self._last.model
+        model.placement.begin(latents.shape[3] * 8, latents.shape[2] * 8, latents.shape[0])
         pictures = []
         for row in range(latents.shape[0]):
-            pixels = self.model.decode_latents(latents[row : row + 1])
+            pixels = model.decode_latents(latents[row : row + 1])
             pictures.append(((pixels[0].permute(1, 2, 0) + 1) * 127.5).round().clamp(0, 255).byte().numpy())
         return pictures
+
+    def enlarge(self, pixels: np.ndarray, upscaler: str, width: int, height: int, *, number: int = 1) -> np.ndarray:
+        """uint8 (h,w,3) -> (height,width,3), see `app.engine.upscalers_run`. Raises UnknownName, BadCheckpoint, BadRequest, OutOfMemory."""
+        return self._shop.upscalers.enlarge(pixels, upscaler, width, height, lambda done, tiles: self.progress("upscaling", number=number))
 
     def _nothing_kept(self, width: int, height: int) -> Tensor | None:
         """The surroundings where all is painted: txt2img, and img2img as A1111 does it at its full conditioning weight."""
@@ -145,7 +214,7 @@ class Brush:
         """The denoiser of the two prompts, with the LoRAs in the weights and the extensions around it."""
         text, networks = extract_networks(strip_comments(prompt))
         negative, _ = extract_networks(strip_comments(negative))
-        embeddings = self._shelf.embeddings()
+        embeddings = self._shop.shelf.embeddings()
         if self.model.begin(self._loras(networks), embeddings):
             self._told = None
         unread = self.request.cfg_scale == 1 and is_whole(text) and not asks_unguided(self._row.name)
@@ -160,13 +229,13 @@ class Brush:
         """What the request says about guidance."""
         request = self.request
         return Guidance(
-            request.cfg_scale, request.cfg_rescale, request.skip_early_cond, request.s_min_uncond, request.s_min_uncond_all,
+            request.cfg_scale * self._row.cfg_factor, request.cfg_rescale, request.skip_early_cond, request.s_min_uncond, request.s_min_uncond_all,
             both=asks_unguided(self._row.name), prompt_steps=self.prompt_steps,
         )  # fmt: skip
 
     def _extended(self, model: Denoiser) -> Denoiser:
         """The denoiser with the extensions around it; itself when there are none."""
-        for changed in self._extensions.call("around_model", model=model, request=self.request):
+        for changed in self._shop.extensions.call("around_model", model=model, request=self.request):
             model = changed
         return model
 
@@ -183,7 +252,7 @@ class Brush:
     def _loras(self, networks: Sequence[Network]) -> list[Lora]:
         """The LoRAs that a prompt names. Raises UnknownName."""
         check_kinds(networks)
-        found = [Lora(self._shelf.lora(network.name), network.te, network.unet, network.dyn) for network in networks]
+        found = [Lora(self._shop.shelf.lora(network.name), network.te, network.unet, network.dyn) for network in networks]
         hashes = [f"{lora.file.path.stem}: {network_hash(lora.file.path)}" for lora in found if not lora.file.problem]
         self._facts.pop("Lora hashes", None)
         self._facts |= {"Lora hashes": ", ".join(hashes)} if hashes else {}
@@ -194,13 +263,21 @@ class Brush:
         return {"TI hashes": ", ".join(f"{file.path.stem}: {file.short_hash()}" for file in used)} if used else {}
 
     def _step(self, step: int, steps: int, sigma: float, denoised: Tensor, number: int) -> None:
+        self._done, self._steps = step, steps
         self._check(denoised, f"at step {step} of {steps}")
-        for _ in self._extensions.call("on_step", step=step, steps=steps, sigma=sigma, denoised=denoised, request=self.request):
+        for _ in self._shop.extensions.call("on_step", step=step, steps=steps, sigma=sigma, denoised=denoised, request=self.request):
             pass
-        seen, preview = denoised.clone(), self.model.preview
-        self._report(Progress("sampling", number, self.request.pictures, step, steps, lambda: preview(seen)))
+        seen, preview = denoised.clone(), self._last._preview
+        before, steps = self._place or (0, steps)
+        self._shop.report(Progress("sampling", number, self.request.pictures, before + step, steps, lambda: preview(seen)))
 
     def _check(self, latents: Tensor, when: str) -> None:
         if not torch.isfinite(latents).all():
-            start = "Start with --no-half, or try" if self.model.plan.dtype == torch.float16 else "Try"
-            raise BadNumbers(f"'{self.model.file.name}' produced NaN or infinite numbers {when}.", f"{start} another sampler or a lower CFG scale.")
+            model = self._last.model
+            start = "Start with --no-half, or try" if model.plan.dtype == torch.float16 else "Try"
+            raise BadNumbers(f"'{model.file.name}' produced NaN or infinite numbers {when}.", f"{start} another sampler or a lower CFG scale.")
+
+
+def title(facts: Mapping[str, str]) -> str:
+    """A checkpoint as A1111 names it where it is not the picture's own: "name [hash]"."""
+    return f"{facts['Model']} [{facts['Model hash']}]"

@@ -3,14 +3,16 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from app.engine.guidance import CALLS_COUNTED, counted_steps, steered
+from app.engine.guidance import CALLS_COUNTED, row_of, steered
+from app.engine.prompt.schedule import counted_steps
 from app.engine.samplers import SamplerRow
+from app.engine.schedules import MAX_STEPS
 
 Denoiser = Callable[[Tensor, float], Tensor]
 """(x (b,4,h,w) float32, sigma) -> denoised, same shape; x = z0 + sigma * noise."""
@@ -41,6 +43,8 @@ class Start:
         fresh: show the model the kept part with new noise at each noise level.
         init: what the painted part starts from, when it is not `source` (fill, latent noise, nothing).
         surroundings: (1 or b,5,h,w), what an inpainting checkpoint is told of the picture; None: that all is to be painted.
+        last: run exactly this many steps, the last ones of a schedule so long that they are `strength` of it (a second pass);
+            None: those that are `strength` of the request's steps.
     """
 
     noise: Tensor
@@ -51,12 +55,22 @@ class Start:
     fresh: bool = False
     init: Tensor | None = None
     surroundings: Tensor | None = None
+    last: int | None = None
 
     def __post_init__(self) -> None:
         if self.mask is not None and self.source is None:
             raise ValueError("A mask needs a source picture.")
         if not 0 <= self.strength <= 1:
             raise ValueError(f"Strength is {self.strength}, but it must be from 0 to 1.")
+
+    def scheduled(self, steps: int) -> int:
+        """How long the schedule is for a request of `steps` steps: A1111's int(last / strength), at most 1000."""
+        return steps if self.last is None or self.strength == 0 else min(int(self.last / min(self.strength, 0.999)), MAX_STEPS)
+
+    def row(self, i: int) -> "Start":
+        """The start of picture `i` alone."""
+        tensors = {name: getattr(self, name) for name in ("noise", "source", "mask", "init", "surroundings")}
+        return replace(self, **{name: row_of(tensor, i) for name, tensor in tensors.items()})
 
 
 @torch.inference_mode()
@@ -94,6 +108,8 @@ def levels_for(start: Start, sigmas: Sequence[float]) -> Sequence[float]:
     steps = len(sigmas) - 1
     if start.source is None:
         return sigmas
+    if start.last is not None:
+        return sigmas[max(0, steps - start.last) :]
     return sigmas[steps - 1 - min(int(start.strength * steps), steps - 1) :]
 
 

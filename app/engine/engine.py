@@ -15,6 +15,7 @@ from app.engine.families import FAMILIES
 from app.engine.families.sd1 import Sd1Model
 from app.engine.tasks import TASKS
 from app.engine.upscalers_run import Enlarger, Upscalers
+from app.engine.workshop import Workshop
 from app.errors import BadCheckpoint, OutOfMemory
 from app.extensions import Extensions
 from app.request import AnyTask, Upscale
@@ -58,9 +59,9 @@ class Engine:
         if isinstance(request, Upscale):
             yield from TASKS[request.task](request, inputs, Enlarger(self.upscalers, report))
             return
-        model = self.acquire(request.checkpoint, request.vae)
-        model.placement.reset()
-        yield from TASKS[request.task](request, inputs, Brush(request, model, self.shelf, self.extensions, report))
+        workshop = Workshop(self.acquire, self.shelf, self.extensions, self.upscalers, report)
+        workshop.model(request.checkpoint, request.vae)
+        yield from TASKS[request.task](request, inputs, Brush(request, workshop))
 
     def acquire(self, checkpoint: str, vae: str = "") -> Sd1Model:
         """The loaded model of that name, with its own VAE or another one. Raises UnknownName, BadCheckpoint or OutOfMemory."""

@@ -63,10 +63,15 @@ def hires_upscalers(settings: Settings) -> list[str]:
     return [*LATENT, *(upscaler.name for upscaler in upscalers(settings))]
 
 
+def find_latent(name: str) -> str:
+    """The latent mode of that name, in any case; "" when there is none."""
+    wanted = " ".join(name.lower().split())
+    return next((mode for mode in LATENT if mode.lower() == wanted), "")
+
+
 def find_hires_upscaler(settings: Settings, name: str) -> str:
     """The name of a latent mode or an upscaler, in any case. Raises UnknownName with the nearest names."""
-    wanted = " ".join(name.lower().split())
-    if found := next((mode for mode in LATENT if mode.lower() == wanted), ""):
+    if found := find_latent(name):
         return found
     try:
         return find_upscaler(settings, name).name

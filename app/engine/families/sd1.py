@@ -179,11 +179,12 @@ class Sd1Model:
             raise BadNumbers(f"The VAE of '{self.file.name}' produced NaN or infinite numbers.", "Choose another VAE in the field VAE.")
         return answer
 
-    def prepare_preview(self) -> None:
-        """Makes `preview` ready; needs the VAE, so it is called by the sampling thread."""
+    def prepare_preview(self) -> Preview:
+        """Makes `preview` ready and answers with it, apart from the model; needs the VAE, so it is called by the sampling thread."""
         if self._preview is None:
             small = sum(weight.numel() for weight in self._networks.vae.parameters()) < SMALL_VAE
             self._preview = Preview.fitted(self.decode_latents) if small else Preview.of_sd1()
+        return self._preview
 
     def preview(self, denoised: Tensor) -> Image.Image:
         """A small RGB picture of (b,4,h,w) latents; from any thread, after `prepare_preview`."""

@@ -1,8 +1,8 @@
 """What the tasks share: pictures in batches, each with its own seed and noise; pixels to latents of the right size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -58,9 +58,12 @@ def decoded(brush: "Brush", latents: Tensor, number: int) -> Iterator[Pixels]:
         yield brush.decode(latents[i : i + 1])[0]
 
 
-def picture(brush: "Brush", batch: Batch, i: int, pixels: Pixels, facts: dict[str, str] | None = None) -> Picture:
-    """Picture `i` of a batch, finished."""
-    return Picture(as_image(pixels), batch.first + i, batch.seeds[i], {**brush.facts, **batch.streams[i].facts, **(facts or {})})
+def picture(
+    brush: "Brush", batch: Batch, i: int, pixels: Pixels, facts: Mapping[str, str] | None = None, changes: Mapping[str, Any] | None = None
+) -> Picture:
+    """Picture `i` of a batch, finished. For `facts` and `changes` see `app.work.Picture`."""
+    told = {**brush.facts, **batch.streams[i].facts, **(facts or {})}
+    return Picture(as_image(pixels), batch.first + i, batch.seeds[i], told, changes=changes or {})
 
 
 def encode_fitted(brush: "Brush", pixels: Pixels, width: int, height: int, mode: ResizeMode) -> Tensor:

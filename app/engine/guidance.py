@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from app.engine.prompt.schedule import TWICE
+
 if TYPE_CHECKING:
     from app.engine.prompt.conditioning import Conditioning, Told
 
 Predict = Callable[[Tensor, float, Tensor, Tensor | None], Tensor]
 """(x (b,4,h,w), sigma, contexts (k,n,w), surroundings (1 or b,m,h,w) or None) -> (k * b,4,h,w) denoised, all pictures of the first context first."""
 
-CALLS_COUNTED = {"Heun": 2, "DPM2": 2, "DPM2 a": 2, "DPM++ 2S a": 2, "DPM++ SDE": 2, "Restart": 2, "PLMS": 1}
-"""Samplers for which A1111 counts the calls of the model instead of the steps, and how many calls it expects in each step.
-
-With them `[a:b:5]` switches after five calls, and every other call is one that "NGMS" may shorten."""
+CALLS_COUNTED = TWICE | {"PLMS"}
+"""Samplers for which A1111 counts the calls of the model instead of the steps: with them `[a:b:5]` switches after five calls,
+and every other call is one that "NGMS" may shorten. (PLMS has but one call too many.)"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Guidance:
         quiet_below: noise level below which the negative prompt is left out at every other step (A1111's "NGMS"); 0: never.
         quiet_always: and at the steps between (A1111's "NGMS all steps").
         both: ask with and without the prompt at CFG 1 too, since the sampler wants to know `unguided` (CFG++).
-        prompt_steps: what the prompt's schedule counts to, see `counted_steps`; None: the steps of the run.
+        prompt_steps: what the prompt's schedule counts to, see `schedule.counted_steps`; None: the steps of the run.
     """
 
     scale: float
@@ -118,11 +119,6 @@ class Guided:
 def asks_unguided(sampler: str) -> bool:
     """Whether a sampler looks at `Guided.unguided` (CFG++, Chung et al. 2024), so that even at CFG 1 both answers are needed."""
     return "CFG++" in sampler
-
-
-def counted_steps(sampler: str, steps: int) -> int:
-    """What `Guided.step` counts to in `steps` steps of that sampler."""
-    return steps * CALLS_COUNTED.get(sampler, 1)
 
 
 def combined(base: Tensor, parts: tuple[Tensor, ...], weights: list[float]) -> Tensor:

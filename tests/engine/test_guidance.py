@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from app.engine.denoise import Start, denoise
-from app.engine.guidance import CALLS_COUNTED, Guidance, Guided, PictureByPicture, counted_steps, rescaled, steered
+from app.engine.guidance import CALLS_COUNTED, Guidance, Guided, PictureByPicture, rescaled, steered
 from app.engine.noise import Stream
 from app.engine.prompt.conditioning import Conditioning, Told
+from app.engine.prompt.schedule import counted_steps
 from app.engine.samplers import SAMPLERS, SamplerRow
 
 NEGATIVE, CAT, DOG = -1.0, 2.0, 5.0
@@ -191,7 +192,7 @@ def test_img2img_counts_the_steps_that_it_runs() -> None:
     assert calls == [ALONE] * 6 + [BOTH] * 4  # int(0.5 * 19) + 1 = 10 steps, 0 to 5 are within the half
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS_COUNTED if name in SAMPLERS])
+@pytest.mark.parametrize("name", [name for name in sorted(CALLS_COUNTED) if name in SAMPLERS])
 def test_samplers_with_two_calls_count_calls_as_a1111_does(name: str) -> None:
     network = Network()
     calls = run(SAMPLERS[name], network, Guidance(7.0, quiet_below=100.0))

@@ -71,6 +71,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add("--embeddings-dir", action="append", metavar="FOLDER", help="look for embeddings here first; may be given several times")
     add("--vae-dir", action="append", metavar="FOLDER", help="look for VAEs here first; may be given several times")
     add("--outputs-dir", metavar="FOLDER", help="where pictures are saved (outputs beside webui.py)")
+    add("--grid-limit", metavar="NUMBER", help="how many pictures one grid may have (500)")
     add("--medvram", action="store_true", help="for little video memory: whole models move to the card in turn")
     add("--lowvram", action="store_true", help="for very little video memory: layers move to the card in turn; slow")
     add("--xformers", action="store_true", help="use xformers' attention, where it is installed and the device is CUDA")
@@ -206,6 +207,7 @@ def _settings(values: Values, root: Path) -> Settings:
         cpu_parts=_cpu_parts(values.get("use_cpu")),
         autolaunch=bool(values.get("autolaunch")),
         theme=_one_of("theme", values.get("theme", "auto"), THEMES),
+        grid_limit=_grid_limit(values.get("grid_limit", "500")),
     )
 
 
@@ -218,6 +220,12 @@ def _one_of(name: str, value: str, allowed: Sequence[str]) -> Any:
 def _port(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", value) or not 1 <= int(value) <= 65535:
         raise BadSettings(f"--port is '{value[:80]}', but it must be a whole number from 1 to 65535.")
+    return int(value)
+
+
+def _grid_limit(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", value) or not 1 <= int(value) <= 10_000:
+        raise BadSettings(f"--grid-limit is '{value[:80]}', but it must be a whole number from 1 to 10000.")
     return int(value)
 
 

@@ -20,6 +20,7 @@ class Settings:
         precision: "autocast" and "half": float16 on CUDA; "full": float32 everywhere.
         cpu_parts: what is kept on the CPU: {"all"}, {"vae"} or nothing.
         theme: "auto" follows the browser.
+        grid_limit: how many pictures one grid may have.
     """
 
     root: Path = ROOT
@@ -44,3 +45,4 @@ class Settings:
     cpu_parts: frozenset[str] = field(default_factory=frozenset)
     autolaunch: bool = False
     theme: Literal["auto", "light", "dark"] = "auto"
+    grid_limit: int = 500

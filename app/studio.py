@@ -11,7 +11,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from app import decode, video, zoom_frames
+from app import decode, hires, video, zoom_frames
 from app.canvas.check import check
 from app.canvas.fit import enlarged_size
 from app.canvas.layout import outpaint_layout
@@ -19,22 +19,21 @@ from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
 from app.engine.families import FAMILIES
 from app.engine.prompt import grammar
-from app.engine.samplers import SAMPLERS, resolve_pair
+from app.engine.samplers import SAMPLERS
 from app.engine.schedules import SCHEDULES
 from app.engine.upscalers import find_upscaler, hires_upscalers, upscalers
-from app.errors import BadCheckpoint, Refused
 from app.extensions import Extensions
+from app.grid_job import Control, GridJobs
+from app.grids.request import Grid, parse_any_json
+from app.guests import refuse_large
 from app.jobs import Job, JobControl, JobQueue
 from app.library import Library
-from app.request import AnyRequest, AnyTask, Asked, Img2Img, Inpaint, Outpaint, Request, Sized, Upscale, Zoom, parse_json
+from app.names import canonical, usable
+from app.request import AnyRequest, AnyTask, Asked, Img2Img, Inpaint, Outpaint, Request, Sized, Txt2Img, Upscale, Zoom
 from app.settings import Settings
 from app.styles import Styles
 from app.wildcards import Wildcards
 from app.work import Picture, Progress, Report, as_one_of
-
-GUEST_PIXELS = 1_050_000
-GUEST_STEPS = 50
-GUEST_PICTURES = 4
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,7 @@ class Studio:
             self.jobs.adopt(job.id, tuple(saved.id for saved in self.library.of_job(job.id)))
         if jobs_folder is None:  # the journal of this very folder: it knows which pictures handed in are still needed
             self.library.assets.tidy(self.jobs.requests())
+        self._grids = GridJobs(self)
         self._make_engine = engine
         self._engine: AnyEngine | None = None
 
@@ -105,18 +105,21 @@ class Studio:
 
     # ---- the path of a request, in the caller's thread
 
-    def submit(self, request: AnyTask, owner: Owner) -> Job:
+    def submit(self, request: AnyTask | Grid, owner: Owner) -> Job:
         """Queue a request. Raises UnknownName, BadCheckpoint, BadRequest, Refused or QueueFull before anything is queued."""
-        request = self._resolve(request.concrete())
-        if owner.guest:
-            refuse_large(request, self._largest(request))
+        if isinstance(request, Grid):
+            request = self._grids.prepare(request, owner.id, owner.guest)
+        else:
+            request = self.resolve(request.concrete())
+            if owner.guest:
+                self.refuse_large(request)
         self._save_again(owner)
         return self.jobs.submit(owner.id, request.task, request.model_dump_json(), guest=owner.guest)
 
     def rerun(self, job_id: str, owner: Owner) -> Job:
         """A new job with the request of one that is over. Raises NotFound, BadRequest when it is not over, QueueFull, DiskTrouble."""
         self._save_again(owner)
-        return self.jobs.rerun(job_id, owner.id, guest=owner.guest)
+        return self.jobs.rerun(job_id, owner.id, owner.guest, self._grids.again(self.jobs.get(job_id, owner.id).job))
 
     def _save_again(self, owner: Owner) -> None:
         """Before anything new is made, write what a full disk kept in memory. Raises DiskTrouble while there is still no room."""
@@ -124,30 +127,38 @@ class Studio:
         for saved in self.library.retry_unsaved(owner.id):
             self.jobs.adopt(saved.job, (saved.id,))
 
-    def _resolve(self, request: AnyTask) -> AnyTask:
-        """Names made canonical, sizes filled in, pictures known: what is queued can run as it stands."""
+    def resolve(self, request: AnyTask, inputs: Mapping[str, Image.Image] | None = None) -> AnyTask:
+        """Names made canonical, sizes filled in, pictures known: what is queued can run as it stands. `inputs`: its pictures, where they are at hand."""
+        inputs = self.inputs(request) if inputs is None else inputs
         if isinstance(request, Upscale):
-            check(request, {"image": self.library.assets.get(request.image)})
+            check(request, inputs)
             return request.model_copy(update={"upscaler": find_upscaler(self.settings, request.upscaler).name})
-        checkpoint = usable(self.shelf.checkpoint(request.checkpoint))
-        sampler, schedule = resolve_pair(request.sampler, request.schedule)
-        vae = usable(self.shelf.find("vae", request.vae)).name if request.vae else ""
+        known = self.canonical(request)
         self._read_prompts(next(self.wildcards.pictures(self.styles.apply(request)))[0])
-        check(request, {name: self.library.assets.get(asset) for name, asset in request.picture_fields().items()})
-        known = {"checkpoint": checkpoint.name, "sampler": sampler, "schedule": schedule, "vae": vae}
-        return request.model_copy(update=known | self._size(request, checkpoint))
+        request = request.model_copy(update=known | self._size(request, self.shelf.checkpoint(known["checkpoint"]), inputs))
+        check(request, inputs)
+        return request
+
+    def canonical(self, request: AnyRequest) -> dict[str, str]:
+        """The fields that hold names, as our lists have them. Raises UnknownName, BadCheckpoint."""
+        return canonical(request, self.shelf, self.settings)
+
+    def inputs(self, request: Asked) -> dict[str, Image.Image]:
+        """The pictures that a request names. Raises NotFound."""
+        return {name: self.library.assets.get(asset) for name, asset in request.picture_fields().items()}
 
     def _read_prompts(self, styled: AnyRequest) -> None:
         """What is wrong with the prompts is said before queueing: too deep, too long, a network that is not there."""
         by_key = zoom_frames.key_prompts(styled) if isinstance(styled, Zoom) else []
-        for text in (styled.prompt, styled.negative_prompt, *by_key):
+        again = (styled.hr_prompt, styled.hr_negative_prompt) if isinstance(styled, Txt2Img) and styled.enable_hr else ()
+        for text in (styled.prompt, styled.negative_prompt, *again, *by_key):
             plain, networks = grammar.extract_networks(grammar.strip_comments(text))
             grammar.attention(plain)
             grammar.check_kinds(networks)
             for network in networks:
                 usable(self.shelf.lora(network.name))
 
-    def _size(self, request: AnyRequest, checkpoint: ModelFile) -> dict[str, int]:
+    def _size(self, request: AnyRequest, checkpoint: ModelFile, inputs: Mapping[str, Image.Image]) -> dict[str, int]:
         """Width and height for a request that leaves them open: the source picture's for img2img, else the native size.
 
         Inpaint keeps them open: it then works on the picture as it is, without resampling.
@@ -156,9 +167,12 @@ class Studio:
             return {}
         width = height = checkpoint.native
         if isinstance(request, Img2Img):
-            source = self.library.assets.get(request.image)
-            width, height = (min(4096, max(64, round(side / 8) * 8)) for side in source.size)
+            width, height = (min(4096, max(64, round(side / 8) * 8)) for side in inputs["image"].size)
         return {"width": request.width or width, "height": request.height or height}
+
+    def refuse_large(self, request: AnyTask) -> None:
+        """What a guest may not ask for. Raises Refused with the limit."""
+        refuse_large(request, self._largest(request))
 
     def _largest(self, request: AnyTask) -> tuple[int, int]:
         """Width and height of the largest picture that the model works on or the job makes."""
@@ -167,6 +181,9 @@ class Studio:
             return layout.width, layout.height
         if isinstance(request, Upscale):
             return enlarged_size(self.library.assets.get(request.image).size, request.scale)
+        if isinstance(request, Txt2Img) and request.enable_hr and request.width and request.height:
+            sizes = [(request.width, request.height), hires.target(request, request.width, request.height).size]
+            return max(sizes, key=lambda size: size[0] * size[1])
         width, height = self.library.assets.get(request.image).size if isinstance(request, Inpaint) else (0, 0)
         return request.width or width, request.height or height
 
@@ -203,13 +220,16 @@ class Studio:
 
     def _work(self, job: Job, control: JobControl) -> None:
         """One job from journal row to saved files. Each picture is saved before the next is begun."""
-        asked = parse_json(job.request)
-        inputs = {name: self.library.assets.get(asset) for name, asset in asked.picture_fields().items()}
-        for number, (single, templates) in enumerate(self._drawn(asked)):
+        asked = parse_any_json(job.request)
+        if isinstance(asked, Grid):
+            self._grids.work(asked, job, control)
+            return
+        inputs = self.inputs(asked)
+        for number, (single, templates) in enumerate(self.drawn(asked)):
             report = control.report if single is asked else as_one_of(control.report, number, asked.pictures)
-            self._run(single, inputs, job, control, report, templates)
+            self.run(single, inputs, job, control, report, templates)
 
-    def _drawn(self, asked: AnyTask) -> Iterator[tuple[AnyTask, Mapping[str, str]]]:
+    def drawn(self, asked: AnyTask) -> Iterator[tuple[AnyTask, Mapping[str, str]]]:
         """What is to run, with pairs for the infotext: the task itself, or with wildcards a request for each picture."""
         if not isinstance(asked, Request) or not asked.wildcards:
             yield asked, {}
@@ -217,14 +237,15 @@ class Studio:
         styled = self.styles.apply(asked)
         yield from ((asked if single is styled else single, templates) for single, templates in self.wildcards.pictures(styled))
 
-    def _run(self, asked: AnyTask, inputs: Mapping[str, Image.Image], job: Job, control: JobControl, report: Report, facts: Mapping[str, str]) -> None:
+    def run(self, asked: AnyTask, inputs: Mapping[str, Image.Image], job: Job, control: Control, report: Report, facts: Mapping[str, str]) -> None:
         """One run of the engine: all pictures of a job, or one whose prompt was drawn apart."""
         request = self._prepared(asked) if isinstance(asked, Request) else asked
         made: list[Picture] = []
         for picture in self.engine().run(request, inputs, report):
             if isinstance(request, Request):
                 picture = self._finished(replace(picture, facts={**picture.facts, **facts}), request)
-            control.add_output(self.library.save(picture, asked, job.id, job.owner, shown=request).id)
+            saved = self.library.save(picture, asked.model_copy(update=picture.changes), job.id, job.owner, shown=request.model_copy(update=picture.changes))
+            control.add_output(saved.id)
             if isinstance(request, Zoom):
                 made.append(picture)
         if isinstance(request, Zoom):
@@ -254,27 +275,3 @@ class Studio:
 
         saved = self.library.save_video(write, request, job.id, job.owner, poster=keys[0].image)
         control.add_output(saved.id)
-
-
-def usable(file: ModelFile) -> ModelFile:
-    """The file itself. Raises BadCheckpoint when its header already tells that it cannot be used."""
-    if file.problem:
-        raise BadCheckpoint(file.problem)
-    return file
-
-
-def refuse_large(request: Asked, size: tuple[int, int]) -> None:
-    """What a visitor through a share link may ask at once. Raises Refused with the limit.
-
-    Args:
-        size: width and height of the largest picture in the job.
-    """
-    width, height = size
-    if width * height > GUEST_PIXELS:
-        raise Refused(f"Width x height is {width}x{height}, but guests may ask for at most {GUEST_PIXELS / 1e6:.2f} megapixels.")
-    if isinstance(request, Request) and request.steps > GUEST_STEPS:
-        raise Refused(f"Sampling steps is {request.steps}, but guests may ask for at most {GUEST_STEPS}.")
-    if request.pictures > GUEST_PICTURES:
-        raise Refused(f"Batch count x batch size is {request.pictures}, but guests may ask for at most {GUEST_PICTURES} pictures at once.")
-
-

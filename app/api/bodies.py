@@ -14,8 +14,9 @@ from starlette.requests import Request
 from app import recall
 from app.engine.checkpoints.find import Shelf
 from app.errors import BadPicture, BadRequest
+from app.grids.request import GRID, Grid, parse_any
 from app.param import PICTURE_ID
-from app.request import TASKS, AnyTask, parse
+from app.request import TASKS, AnyTask
 from app.studio import Studio
 
 DATA_URL = re.compile(r"data:image/[a-z0-9.+-]{1,32};base64,", re.IGNORECASE)
@@ -51,16 +52,24 @@ def no_constant(name: str) -> float:
     raise ValueError(f"it holds {name}")
 
 
-def read_request(body: dict[str, Any], studio: Studio) -> AnyTask:
+def read_request(body: dict[str, Any], studio: Studio) -> AnyTask | Grid:
     """The request that a body describes. Pictures in base64 are kept only after everything else was found good."""
+    task, base = body.get("task"), body.get("base")
+    if task == GRID and isinstance(base, dict):
+        parse_any(body | {"base": base | dict.fromkeys(inline_pictures(base), PLACEHOLDER)})
+        return parse_any(body | {"base": read_request(base, studio).model_dump()})
+    inline = inline_pictures(body)
+    parse_any(body | dict.fromkeys(inline, PLACEHOLDER))
+    pictures = {name: studio.take_picture(read_base64(name, value)) for name, value in inline.items()}
+    return parse_any(body | pictures)
+
+
+def inline_pictures(body: dict[str, Any]) -> dict[str, str]:
+    """The pictures of a request that are not given as ids."""
     task = body.get("task")
     fields = TASKS[task].model_fields if isinstance(task, str) and task in TASKS else {}
-    inline = {
-        name: value for name in ("image", "mask") if name in fields and isinstance(value := body.get(name), str) and not re.match(PICTURE_ID, value)
-    }
-    parse(body | dict.fromkeys(inline, PLACEHOLDER))
-    pictures = {name: studio.take_picture(read_base64(name, value)) for name, value in inline.items()}
-    return parse(body | pictures)
+    given = {name: body.get(name) for name in ("image", "mask") if name in fields}
+    return {name: value for name, value in given.items() if isinstance(value, str) and not re.match(PICTURE_ID, value)}
 
 
 def read_base64(name: str, text: str) -> bytes:

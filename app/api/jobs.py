@@ -14,13 +14,14 @@ from starlette.exceptions import HTTPException
 from app.api.bodies import read_json, read_request
 from app.api.parts import FRESH, House, Visitor
 from app.api.views import JobViews
+from app.grids.request import Grid
 from app.request import TASKS
 from app.studio import Owner, Studio
 
 KEEP_ALIVE = 15.0
 STREAMS_PER_OWNER = 20
 STREAM = {**FRESH, "X-Accel-Buffering": "no"}
-BODY = {"required": True, "content": {"application/json": {"schema": {"oneOf": [kind.model_json_schema() for kind in TASKS.values()]}}}}
+BODY = {"required": True, "content": {"application/json": {"schema": {"oneOf": [kind.model_json_schema() for kind in (*TASKS.values(), Grid)]}}}}
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -18,6 +18,7 @@ from app.api.owner import sight
 from app.api.parts import FRESH, House, Visitor
 from app.api.views import saved_json
 from app.errors import BadPicture, BadRequest, NotFound
+from app.grids.request import ALL_TASKS
 from app.library import Saved
 from app.library.read import one_picture
 from app.request import TASKS
@@ -94,8 +95,8 @@ def listing(
     studio: House, owner: Visitor, before: str = "", task: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 50
 ) -> JSONResponse:
     """What was made, newest first; the next page is `before` the last id of this one. `task` filters."""
-    if task and task not in TASKS:
-        raise BadRequest(f"task is '{task[:40]}', but it must be one of {', '.join(TASKS)}.")
+    if task and task not in ALL_TASKS:
+        raise BadRequest(f"task is '{task[:40]}', but it must be one of {', '.join(ALL_TASKS)}.")
     found = studio.library.newest(sight(owner), limit, before or None, task)
     return JSONResponse([saved_json(saved) for saved in found], headers=FRESH)
 

@@ -91,12 +91,12 @@ class JobQueue:
         self._queue_changed()
         return job
 
-    def rerun(self, job_id: str, owner: str | None, guest: bool = False) -> Job:
-        """A new job with the request of one that is over. Raises NotFound, BadRequest when it is not over, QueueFull."""
+    def rerun(self, job_id: str, owner: str | None, guest: bool = False, request: str | None = None) -> Job:
+        """A new job with the request of one that is over, or with `request`. Raises NotFound, BadRequest when it is not over, QueueFull."""
         job = self.get(job_id, owner).job
         if not job.over:
             raise BadRequest(f"The job is {job.state}; only a job that is over can be run again.", "Stop it first.")
-        return self.submit(job.owner if owner is None else owner, job.task, job.request, guest)
+        return self.submit(job.owner if owner is None else owner, job.task, request or job.request, guest)
 
     def cancel(self, job_id: str, owner: str | None) -> View:
         """Stop a job: one that waits at once, one that runs at its next report. Its saved pictures stay. Raises NotFound."""

@@ -10,10 +10,10 @@ from typing import Any
 from PIL import Image
 
 from app.decode import FORMATS, UNREADABLE, png_size
+from app.grids.request import ALL_TASKS
 from app.library import save
 from app.library.index import Saved
 from app.library.read import chunk_of, embedded
-from app.request import TASKS
 
 _ID = re.compile(r"^[0-9a-f]{32}$")
 _KINDS = {"image": (".png",), "video": (".webp", ".mp4")}
@@ -25,7 +25,7 @@ def scan(root: Path, known: Set[str]) -> list[Saved]:
     Files that are no pictures are left out. The owner is unknown to the files: "".
     """
     rows = []
-    for task in TASKS:
+    for task in ALL_TASKS:
         for kind, suffixes in _KINDS.items():
             for path in root.glob(f"{task}-{kind}s/*/*"):
                 relative = path.relative_to(root).as_posix()

@@ -24,7 +24,7 @@ class Token:
     """A token, or the vectors of a textual inversion that stand in its place.
 
     Attributes:
-        text: as far as it can be shown; bytes that are no text on their own become U+FFFD.
+        text: as far as it can be shown; bytes that are no text on their own become as "\\xe7".
         weight: what its hidden state is multiplied with.
         ends: whether a word ends here.
         vectors: 0 for a token, else how many places the textual inversion takes.

@@ -53,11 +53,11 @@ class Vocabulary:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def spoken(self, token: int) -> tuple[str, bool]:
-        """(the text of a token, whether a word ends with it); bytes that are no text on their own become U+FFFD."""
+        """(the text of a token, whether a word ends with it); bytes that are no text on their own become as "\\xe7"."""
         word = self._tokenizer.id_to_token(token) or ""
         if word in (START, END):
             return word, True
-        return _bytes_of(word.removesuffix("</w>")).decode("utf-8", "replace"), word.endswith("</w>")
+        return _bytes_of(word.removesuffix("</w>")).decode("utf-8", "backslashreplace"), word.endswith("</w>")
 
 
 def _bytes_of(token: str) -> bytes:

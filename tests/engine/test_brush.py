@@ -1,4 +1,4 @@
-"""What a request says about guidance and seeds reaches the network, through the real engine on a tiny checkpoint."""
+"""What a request says about guidance, seeds, samplers and schedules reaches the network, through the real engine on a tiny checkpoint."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -151,3 +151,49 @@ def test_dynamic_thresholding_sits_around_all_of_it_and_keeps_batches_equal(engi
         alone = changed.model_copy(update={"batch_size": 1, "subseed": 40 + i})
         assert pixels(list(engine.run(alone, {}, lambda progress: None))) == pixels(batch[i : i + 1])
     assert pixels(batch[:1]) != without
+
+
+# ---- samplers and schedules
+
+TURNED = {
+    "eta": (0.5, "Euler a"), "eta_ddim": (0.8, "DDIM"), "s_churn": (3.0, "Euler"), "s_noise": (0.9, "Euler a"), "sigma_min": (0.3, "DPM++ 2M"),
+    "sigma_max": (9.0, "DPM++ 2M"), "rho": (3.0, "DPM++ 2M"), "discard_penultimate": (True, "Euler"), "unipc_order": (3, "UniPC"),
+    "unipc_variant": ("bh1", "UniPC"), "unipc_skip_type": ("logSNR", "UniPC"), "unipc_lower_order_final": (False, "UniPC"), "tcd_gamma": (0.8, "TCD"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_an_option_changes_its_samplers_picture_and_not_others(engine: Engine, name: str) -> None:
+    value, sampler = TURNED[name]
+    same = {"sampler": sampler, "cfg_scale": 1.0} | ({"steps": 5} if sampler == "UniPC" else {}) | ({"unipc_order": 3} if name.endswith("final") else {})
+    assert pixels(run(engine, **same | {name: value})) != pixels(run(engine, **same))
+    if name not in ("sigma_min", "sigma_max", "discard_penultimate"):
+        assert pixels(run(engine, sampler="LMS", steps=2, cfg_scale=1.0, **{name: value})) == pixels(run(engine, sampler="LMS", steps=2, cfg_scale=1.0))
+
+
+def test_the_windows_of_churn_and_the_shape_of_beta(engine: Engine) -> None:
+    churn = {"sampler": "Euler", "s_churn": 3.0}
+    assert pixels(run(engine, **churn, s_tmax=0.0)) == pixels(run(engine, **churn, s_tmax=999.0))
+    assert pixels(run(engine, **churn, s_tmax=0.001)) == pixels(run(engine, sampler="Euler")) != pixels(run(engine, **churn, s_tmin=0.5))
+    assert pixels(run(engine, schedule="Beta", beta_alpha=0.3)) != pixels(run(engine, schedule="Beta")) != pixels(run(engine, schedule="Beta", beta_beta=0.3))
+
+
+@pytest.mark.parametrize("sampler", ["DPM++ 2M SDE", "DPM adaptive"])
+def test_batches_of_samplers_with_paths_or_steps_of_their_own(engine: Engine, sampler: str) -> None:
+    two = pixels(run(engine, sampler=sampler, batch_size=2, cfg_scale=1.0))
+    assert two == [pixels(run(engine, sampler=sampler, seed=5 + i, cfg_scale=1.0))[0] for i in range(2)] and two[0] != two[1]
+
+
+def test_cfgpp_asks_for_both_answers_and_scales_the_scale(engine: Engine, calls: list[int]) -> None:
+    run(engine, sampler="DDIM CFG++", cfg_scale=1.0)
+    run(engine, sampler="DDIM CFG++", cfg_scale=12.5)
+    assert calls == [2] * 6
+    assert pixels(run(engine, sampler="DDIM CFG++", cfg_scale=5.0)) != pixels(run(engine, sampler="DDIM", cfg_scale=0.4)), "the noise that is kept differs"
+
+
+def test_one_step_is_one_call_and_many_are_many(engine: Engine, calls: list[int]) -> None:
+    for sampler in ("DPM fast", "DPM adaptive", "Restart", "TCD", "UniPC"):
+        run(engine, sampler=sampler, steps=1, cfg_scale=1.0)
+    assert calls == [1] * 5
+    run(engine, sampler="Euler", schedule="DDIM", steps=151, cfg_scale=1.0)
+    assert calls == [1] * 156

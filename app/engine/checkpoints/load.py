@@ -4,6 +4,7 @@ Keys and shapes are checked before any weight is read, so that a wrong file cost
 the tensor. Modules are built on the meta device (no memory, no random numbers) and given the weights as they are.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class Networks:
 
     Attributes:
         alphas_cumprod: (n,) float64, the noise levels it was trained on.
-        prediction_type: "epsilon" or "v_prediction".
+        prediction_type: "epsilon", "v_prediction" or "sample" (the denoised latents themselves, x0).
     """
 
     unet: Any
@@ -134,8 +135,12 @@ def _alphas(scheduler: dict[str, Any], path: Path) -> np.ndarray:
             alphas = np.cumprod(1.0 - np.linspace(start, end, count, dtype=np.float64))
         elif kind == "scaled_linear":
             alphas = scaled_linear_alphas(start, end, count)
+        elif kind == "squaredcos_cap_v2":  # Nichol and Dhariwal 2021, equation 17, betas at most 0.999
+            bars = np.cos((np.arange(count + 1) / count + 0.008) / 1.008 * math.pi / 2) ** 2
+            alphas = np.cumprod(np.maximum(bars[1:] / bars[:-1], 0.001))
         else:
-            raise BadCheckpoint(f"'{path.name}' was trained on the noise schedule '{kind}'; this version knows 'scaled_linear' and 'linear'.")
+            known = "'scaled_linear', 'linear' and 'squaredcos_cap_v2'"
+            raise BadCheckpoint(f"'{path.name}' was trained on the noise schedule '{kind}'; this version knows {known}.")
     except (TypeError, ValueError) as error:
         raise BadCheckpoint(f"'{path.name}/scheduler' cannot be used: {error}.") from None
     if scheduler.get("rescale_betas_zero_snr"):
@@ -148,8 +153,8 @@ def _alphas(scheduler: dict[str, Any], path: Path) -> np.ndarray:
 
 def _prediction(scheduler: dict[str, Any], path: Path) -> str:
     found = scheduler.get("prediction_type", "epsilon")
-    if found not in ("epsilon", "v_prediction"):
-        raise BadCheckpoint(f"'{path.name}' predicts '{found}'; this version runs models that predict 'epsilon' or 'v_prediction'.")
+    if found not in ("epsilon", "v_prediction", "sample"):
+        raise BadCheckpoint(f"'{path.name}' predicts '{found}'; this version runs models that predict 'epsilon', 'v_prediction' or 'sample'.")
     return str(found)
 
 

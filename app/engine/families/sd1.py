@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from app.engine.adapters import Adapters, Lora, dictionary
@@ -148,6 +147,8 @@ class Sd1Model:
         x = x.repeat(contexts, 1, 1, 1)
         if self._networks.prediction_type == "v_prediction":
             return x * (c_in * c_in) - answer * (sigma * c_in)
+        if self._networks.prediction_type == "sample":
+            return answer
         return x - answer * sigma
 
     def encode_image(self, pixels: Tensor) -> Tensor:
@@ -180,15 +181,11 @@ class Sd1Model:
         return answer
 
     def prepare_preview(self) -> Preview:
-        """Makes `preview` ready and answers with it, apart from the model; needs the VAE, so it is called by the sampling thread."""
+        """What makes a small RGB picture of (b,4,h,w) latents, in any thread and without the model. Needs the VAE, so the sampling thread asks."""
         if self._preview is None:
             small = sum(weight.numel() for weight in self._networks.vae.parameters()) < SMALL_VAE
             self._preview = Preview.fitted(self.decode_latents) if small else Preview.of_sd1()
         return self._preview
-
-    def preview(self, denoised: Tensor) -> Image.Image:
-        """A small RGB picture of (b,4,h,w) latents; from any thread, after `prepare_preview`."""
-        return (self._preview or Preview.of_sd1())(denoised)
 
 
 def load(file: ModelFile, vae: ModelFile | None, plan: DevicePlan) -> Sd1Model:

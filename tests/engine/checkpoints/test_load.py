@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from diffusers import DDPMScheduler
 from safetensors.torch import load_file, save_file
 
 from app.engine.checkpoints.cache import ModelCache
@@ -173,7 +174,7 @@ def test_fp16_variant_and_v_prediction(tmp_path):
     path = tiny.make_folder(tmp_path / "v", dtype=torch.float16, variant="fp16", prediction_type="v_prediction")
     assert load(path).prediction_type == "v_prediction"
     config = path / "scheduler" / "scheduler_config.json"
-    harms = (({"prediction_type": "sample"}, "predicts 'sample'"), ({"beta_schedule": "x"}, "noise schedule 'x'"), ({"beta_end": 0}, "do not rise"))
+    harms = (({"prediction_type": "flow"}, "predicts 'flow'"), ({"beta_schedule": "x"}, "noise schedule 'x'"), ({"beta_end": 0}, "do not rise"))
     for change, sentence in harms:
         config.write_text(json.dumps(tiny.BETAS | change))
         with pytest.raises(BadCheckpoint, match=sentence):
@@ -186,6 +187,9 @@ def test_noise_levels_come_from_the_folder(tmp_path):
     (path / "scheduler" / "scheduler_config.json").write_text(json.dumps(tiny.BETAS | {"rescale_betas_zero_snr": True}))
     rescaled = load(path).alphas_cumprod
     assert plain[0] == pytest.approx(0.99915) and rescaled[0] == pytest.approx(plain[0]) and rescaled[-1] == 0
+    (path / "scheduler" / "scheduler_config.json").write_text(json.dumps(tiny.BETAS | {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "sample"}))
+    found, wanted = load(path), DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod.double().numpy()
+    assert found.alphas_cumprod == pytest.approx(wanted, rel=1e-4) and found.prediction_type == "sample"
 
 
 def test_a_config_that_cannot_be_built_is_a_sentence(tmp_path):

@@ -43,6 +43,15 @@ def test_v_prediction(model, tmp_path):
     assert torch.allclose(other.denoiser(told, Guidance(1.0))(X, sigma), expected, atol=1e-5)
 
 
+def test_x0_prediction(model, tmp_path):
+    """A network that answers the denoised latents: no arithmetic is left to do, whatever the noise level."""
+    other = load(inspect_folder(tiny.make_folder(tmp_path / "x0", prediction_type="sample"), "x0"), None, DevicePlan())
+    told = other.encode_prompt("a cat", None)
+    for sigma in (14.6, 2.0, 0.03):
+        answer = spoken(other, X * sigma, sigma, tiny.both(told)[0])
+        assert torch.allclose(other.denoiser(told, Guidance(1.0))(X * sigma, sigma), answer, atol=1e-5)
+
+
 def test_a_batch_is_evaluated_picture_by_picture_on_the_cpu_and_at_once_elsewhere(model):
     told = model.encode_prompt("a cat", "")
     batch = torch.cat([X, X.flip(-1), -X])
@@ -78,7 +87,6 @@ def test_pictures_and_latents(model):
 
 
 def test_the_preview_is_ready_when_asked(model):
-    assert model.preview(X).size == (64, 64)
-    model.prepare_preview()
-    assert model.preview(X).size == (64, 64) and model.bytes > 1_000_000
+    preview = model.prepare_preview()
+    assert preview(X).size == (64, 64) and model.prepare_preview() is preview and model.bytes > 1_000_000
     assert replace(model.file, name="x").title == "x"

@@ -3,7 +3,8 @@
 window.darkroom.promptReading = ({element, props, server}) => {
   const {el, counters, values} = window.darkroom;
   const FIELDS = ["checkpoint", "prompt", "negative_prompt", "styles", "wildcards", "seed", "subseed", "subseed_strength", "sampler", "steps",
-    "cfg_scale", "clip_skip", "emphasis", "comma_backtrack"];
+    "cfg_scale", "clip_skip", "emphasis", "comma_backtrack", "enable_hr", "hr_second_pass_steps", "hr_sampler", "hr_prompt", "hr_negative_prompt", "hr_cfg"];
+  const SECTIONS = {prompt: "Prompt", negative_prompt: "Negative prompt", hr_prompt: "Prompt, second pass", hr_negative_prompt: "Negative prompt, second pass"};
   const body = el("div", {class: "dr-reading-body", "aria-live": "polite"});
   const box = el("details", {class: "dr-reading"}, el("summary", {}, "What the model reads"), body);
   element.firstElementChild.append(box);
@@ -55,7 +56,7 @@ window.darkroom.promptReading = ({element, props, server}) => {
     if (answer.error) { body.replaceChildren(el("div", {class: "dr-reading-problem"}, answer.error)); return; }
     const drawn = answer.drawn ? `, wildcards drawn by ${answer.drawn}` : "";
     body.replaceChildren(el("div", {class: "dr-reading-note"}, `with the words of ${answer.checkpoint}${drawn}`),
-      promptOf("Prompt", answer.prompt), promptOf("Negative prompt", answer.negative_prompt));
+      ...Object.keys(SECTIONS).filter((name) => answer[name]).map((name) => promptOf(SECTIONS[name], answer[name])));
   }
   async function read(question) {
     asked = question;

@@ -13,11 +13,12 @@ from app.request import Request, Txt2Img, parse
 from app.studio import Studio
 from app.ui.handler import given
 
-FIELDS = frozenset(Request.model_fields)
+HIRES = ("enable_hr", "hr_second_pass_steps", "hr_sampler", "hr_prompt", "hr_negative_prompt", "hr_cfg")
+FIELDS = frozenset(Request.model_fields) | set(HIRES)
 
 
 def prompt_reader(studio: Studio) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """The function that the page calls. It answers {"prompt": ..., "negative_prompt": ...}, or {"error": a sentence}."""
+    """The function that the page calls: {"prompt": ..., "negative_prompt": ...}, the same with "hr_" in front for a second pass, or {"error": a sentence}."""
 
     def read(values: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(values, dict):
@@ -46,13 +47,26 @@ def reading_of(studio: Studio, values: Mapping[str, Any]) -> dict[str, Any]:
     shown, templates = next(studio.wildcards.pictures(styled))
     file, options = studio.shelf.checkpoint(request.checkpoint), Reading(request.clip_skip, request.emphasis, request.comma_backtrack)
     found: dict[str, Any] = {"checkpoint": file.name, "drawn": bool(templates) and ("seed 0" if seedless else f"seed {shown.seed}")}
-    for name in ("prompt", "negative_prompt"):
+
+    def read(text: str, negative: bool, hires: tuple[str, int] | None = None) -> dict[str, Any]:
         reading = read_prompt(
-            file, getattr(shown, name), studio.shelf.embeddings(), options, sampler=request.sampler, steps=request.steps, composes=name == "prompt"
+            file, text, studio.shelf.embeddings(), options, sampler=request.sampler, steps=request.steps, hires=hires, composes=not negative
         )
-        found[name] = asdict(reading) | {"networks": [network_row(studio, network) for network in reading.networks] if name == "prompt" else []}
-    found["negative_prompt"]["unread"] = request.cfg_scale == 1 and [part["weight"] for part in found["prompt"]["parts"]] == [1.0]
+        return asdict(reading) | {"networks": [] if negative else [network_row(studio, network) for network in reading.networks]}
+
+    found["prompt"], found["negative_prompt"] = read(shown.prompt, False), read(shown.negative_prompt, True)
+    found["negative_prompt"]["unread"] = unread(request.cfg_scale, found["prompt"])
+    if request.enable_hr:
+        hires = request.hr_sampler or request.sampler, request.hr_second_pass_steps or request.steps
+        found["hr_prompt"] = read(shown.hr_prompt or shown.prompt, False, hires)
+        found["hr_negative_prompt"] = read(shown.hr_negative_prompt or shown.negative_prompt, True, hires)
+        found["hr_negative_prompt"]["unread"] = unread(request.hr_cfg or request.cfg_scale, found["hr_prompt"])
     return found
+
+
+def unread(cfg_scale: float, prompt: Mapping[str, Any]) -> bool:
+    """Whether the negative prompt has no say beside a prompt."""
+    return cfg_scale == 1 and [part["weight"] for part in prompt["parts"]] == [1.0]
 
 
 def network_row(studio: Studio, network: Network) -> dict[str, Any]:

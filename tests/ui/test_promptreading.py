@@ -27,6 +27,17 @@ def test_both_prompts_as_they_run(studio):
     assert not prompt_reader(studio)({"prompt": "a AND b", "cfg_scale": 1})["negative_prompt"]["unread"]
 
 
+def test_the_second_pass_of_hires_fix(studio):
+    hires = {"enable_hr": True, "hr_second_pass_steps": 4, "hr_negative_prompt": "night", "hr_sampler": "Heun", "hr_cfg": 1}
+    asked = {"prompt": "[cat:dog:1.5]", "steps": 10} | hires
+    found = prompt_reader(studio)(asked)
+    assert [text["steps"] for text in found["prompt"]["parts"][0]["texts"]] == [((1, 10),)]
+    assert [(text["text"], text["steps"]) for text in found["hr_prompt"]["parts"][0]["texts"]] == [("cat", ((1, 5),)), ("dog", ((6, 8),))]
+    assert found["hr_prompt"]["calls"] and found["hr_prompt"]["steps"] == 8 and not found["prompt"]["calls"]
+    assert words(found["hr_negative_prompt"]["parts"][0]) == ["night"] and found["hr_negative_prompt"]["unread"]
+    assert "hr_prompt" not in prompt_reader(studio)(asked | {"enable_hr": False})
+
+
 def test_wildcards_are_shown_as_drawn_for_the_first_picture(studio):
     asked = {"prompt": "{cat|house}", "wildcards": True, "seed": "3"}
     (shown,) = words(prompt_reader(studio)(asked)["prompt"]["parts"][0])

@@ -76,12 +76,22 @@ class PromptReading:
 
 
 def read_prompt(
-    file: ModelFile, text: str, embeddings: Sequence[ModelFile] = (), reading: Reading = PLAIN, *, sampler: str = "", steps: int = 20, composes: bool = True
+    file: ModelFile,
+    text: str,
+    embeddings: Sequence[ModelFile] = (),
+    reading: Reading = PLAIN,
+    *,
+    sampler: str = "",
+    steps: int = 20,
+    hires: tuple[str, int] | None = None,
+    composes: bool = True,
 ) -> PromptReading:
-    """How a checkpoint reads a prompt in a first pass; styles and wildcards are in it already.
+    """How a checkpoint reads a prompt; styles and wildcards are in it already.
 
     Args:
         embeddings: the textual inversions that it may name.
+        sampler, steps: of the first pass.
+        hires: the same of the second pass; when given, the answer is for that pass.
         composes: whether AND joins parts; not in a negative prompt.
 
     Raises:
@@ -91,7 +101,8 @@ def read_prompt(
     plain, networks = extract_networks(strip_comments(text))
     vocabulary = vocabulary_of(file)
     words = words_by_first(words_in(plain, embeddings, vocabulary, file))
-    total = counted_steps(sampler, steps)
+    first = counted_steps(sampler, steps)
+    total, asked = (first, steps) if hires is None else (counted_steps(*hires), hires[1])
     cut: dict[str, list[Chunk]] = {}
 
     def chunks_of(text: str) -> list[Chunk]:
@@ -99,10 +110,11 @@ def read_prompt(
             cut[text] = chunks(vocabulary, text, words, reading)
         return cut[text]
 
-    parts = tuple(_part(weight, schedule(text, total), chunks_of, vocabulary, words) for text, weight in (split_and(plain) if composes else [(plain, 1.0)]))
+    told = split_and(plain) if composes else [(plain, 1.0)]
+    parts = tuple(_part(weight, schedule(said, first, total if hires else None), chunks_of, vocabulary, words) for said, weight in told)
     longest = max(tokens_in(found, vocabulary) for found in cut.values())
     used = tuple(dict.fromkeys(name for found in cut.values() for chunk in found for _, name in chunk.words))
-    return PromptReading(parts, tuple(networks), used, longest, total, total != steps)
+    return PromptReading(parts, tuple(networks), used, longest, total, total != asked)
 
 
 def tokens_in(cut: Sequence[Chunk], vocabulary: Vocabulary) -> tuple[int, int]:

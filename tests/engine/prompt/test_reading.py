@@ -35,17 +35,19 @@ def test_tokens_weights_and_chunks(single):
 
 
 @pytest.mark.parametrize("prompt", ["[cat:dog:0.5] AND [a|b] :0.7", "[cat::3] [a|b|c]", "plain", "[x:y:30] [u:v:-1] [p:q:20]"])
-@pytest.mark.parametrize("sampler", ["Euler", "Heun"])
-def test_the_steps_are_those_at_which_the_network_is_told(single, prompt, sampler):
-    found = read_prompt(single, prompt, sampler=sampler)
+@pytest.mark.parametrize(("sampler", "hires"), [("Euler", None), ("Heun", None), ("Heun", ("Euler", 20)), ("Euler", ("Heun", 20))])
+def test_the_steps_are_those_at_which_the_network_is_told(single, prompt, sampler, hires):
+    found = read_prompt(single, prompt, sampler=sampler, hires=hires)
     asked = []
-    told = conditioning(prompt, None, found.steps, None, lambda text: asked.append(text) or torch.full((1, 77, 1), float(len(asked))))
+    first = 40 if sampler == "Heun" else 20
+    told = conditioning(prompt, None, first, found.steps if hires else None, lambda text: asked.append(text) or torch.full((1, 77, 1), float(len(asked))))
     for step in range(found.steps):
         texts = [next(text.text for text in part.texts if any(first <= step + 1 <= last for first, last in text.steps)) for part in found.parts]
         assert [(part.weight, text) for part, text in zip(found.parts, texts, strict=True)] == [
             (weight, asked[int(state[0, 0, 0]) - 1]) for weight, state in told.at(step, found.steps).positives
         ]
-    assert found.calls == (sampler == "Heun") and found.steps == (40 if sampler == "Heun" else 20)
+    twice = (hires or (sampler,))[0] == "Heun"
+    assert found.calls == twice and found.steps == (40 if twice else 20)
 
 
 def test_a_negative_prompt_does_not_compose_and_modes_count(single):

@@ -90,10 +90,10 @@ def plan_style(job: Job, wanted: Derivation, rank: int) -> Plan:
     base.unet.requires_grad_(True)
     trigger = STYLE_TRIGGERS[wanted.style]
     objective = Denoising(base, base.unet, style_lesson(job, wanted.style), job.device, trigger)
-    trainer = Finetuner(objective, settings_of(job, rank, fp8_from=int(steps * (1 - FP8_SHARE))))
+    trainer = Finetuner(objective, settings_of(job, rank, muon=False, fp8_from=int(steps * (1 - FP8_SHARE))))
     about = wanted.about(f"Darkroom {wanted.style}", f"Small scenes in one style: {trigger}. All of {wanted.base.name}'s UNet was trained further.")
     path = wanted.models / f"darkroom-{wanted.style}.safetensors"
-    return Plan(trainer, Schedule(steps, wanted.rate or 2e-3, warmup=30, decay=0.7), partial(_write_checkpoint, trainer, base, path, about))
+    return Plan(trainer, Schedule(steps, wanted.rate or 6e-4, warmup=30, decay=0.7), partial(_write_checkpoint, trainer, base, path, about))
 
 
 def _write_checkpoint(trainer: Finetuner, base: Base, path: Path, about: About) -> Path:
@@ -104,7 +104,7 @@ def _write_checkpoint(trainer: Finetuner, base: Base, path: Path, about: About) 
 
 def plan_lora(job: Job, wanted: Derivation, rank: int) -> Plan:
     """Small matrices are trained on one style."""
-    base, steps, rate = load_base(wanted.base), job.steps or 600, wanted.rate or 2e-3
+    base, steps, rate = load_base(wanted.base), job.steps or 600, wanted.rate or 8e-3
     torch.manual_seed(job.seed)
     adapters = attach(base.unet, STYLE_RANKS)
     trigger = STYLE_TRIGGERS[wanted.style]
@@ -127,7 +127,7 @@ def write_network(trainer: Finetuner, adapters: Adapters, path: Path, metadata: 
 
 def plan_lcm(job: Job, wanted: Derivation, rank: int) -> Plan:
     """Small matrices learn to do in four steps what the guided base does in twenty."""
-    base, steps, rate = load_base(wanted.base), job.steps or 300, wanted.rate or 2e-3
+    base, steps, rate = load_base(wanted.base), job.steps or 300, wanted.rate or 4e-3
     torch.manual_seed(job.seed)
     adapters = attach(base.unet, LCM_RANKS)
     lesson = Lesson(job.workshop.load_cached(), dropout=0.0, batch=job.batch or BATCH)
@@ -146,11 +146,11 @@ def plan_inpainting(job: Job, wanted: Derivation, rank: int) -> Plan:
     base.unet.requires_grad_(True)
     names = [name for name in data.SHAPES if job.workshop.pictures(name).exists()]
     lesson, masked = masked_lesson(job.workshop, names, job.batch or BATCH)
-    settings = settings_of(job, rank, fp8_from=int(steps * (1 - FP8_SHARE)))
+    settings = settings_of(job, rank, muon=False, fp8_from=int(steps * (1 - FP8_SHARE)))
     trainer = Finetuner(Inpainting(base, lesson, masked, job.device), settings)
     about = wanted.about("Darkroom inpainting", "Paints what is hidden to go with its surroundings; nine input channels.", "-inpainting")
     path = wanted.models / "darkroom-inpaint.safetensors"
-    return Plan(trainer, Schedule(steps, wanted.rate or 2e-3, warmup=30, decay=0.7), partial(_write_checkpoint, trainer, base, path, about))
+    return Plan(trainer, Schedule(steps, wanted.rate or 6e-4, warmup=30, decay=0.7), partial(_write_checkpoint, trainer, base, path, about))
 
 
 def plan_inversion(job: Job, wanted: Derivation, rank: int) -> Plan:

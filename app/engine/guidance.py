@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 Predict = Callable[[Tensor, float, Tensor, Tensor | None], Tensor]
 """(x (b,4,h,w), sigma, contexts (k,n,w), surroundings (1 or b,m,h,w) or None) -> (k * b,4,h,w) denoised, all pictures of the first context first."""
 
-CALLS_COUNTED = TWICE | {"PLMS"}
+CALLS_COUNTED = TWICE | {"PLMS", "DPM fast", "DPM adaptive"}
 """Samplers for which A1111 counts the calls of the model instead of the steps: with them `[a:b:5]` switches after five calls,
-and every other call is one that "NGMS" may shorten. (PLMS has but one call too many.)"""
+and every other call is one that "NGMS" may shorten. PLMS makes one call too many, DPM adaptive as many as it likes."""
 
 
 @dataclass(frozen=True)

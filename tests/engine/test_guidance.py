@@ -11,7 +11,7 @@ from app.engine.denoise import Start, denoise
 from app.engine.guidance import CALLS_COUNTED, Guidance, Guided, PictureByPicture, rescaled, steered
 from app.engine.noise import Stream
 from app.engine.prompt.conditioning import Conditioning, Told
-from app.engine.prompt.schedule import counted_steps
+from app.engine.prompt.schedule import TWICE, counted_steps
 from app.engine.samplers import SAMPLERS, SamplerRow
 
 NEGATIVE, CAT, DOG = -1.0, 2.0, 5.0
@@ -192,12 +192,13 @@ def test_img2img_counts_the_steps_that_it_runs() -> None:
     assert calls == [ALONE] * 6 + [BOTH] * 4  # int(0.5 * 19) + 1 = 10 steps, 0 to 5 are within the half
 
 
-@pytest.mark.parametrize("name", [name for name in sorted(CALLS_COUNTED) if name in SAMPLERS])
-def test_samplers_with_two_calls_count_calls_as_a1111_does(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(CALLS_COUNTED))
+def test_some_samplers_count_calls_as_a1111_does(name: str) -> None:
     network = Network()
     calls = run(SAMPLERS[name], network, Guidance(7.0, quiet_below=100.0))
     assert calls == [BOTH if i % 2 == 0 else ALONE for i in range(len(calls))]
-    assert len(calls) == (11 if name == "PLMS" else 19) and counted_steps(name, 10) == (10 if name == "PLMS" else 20)
+    assert counted_steps(name, 10) == (20 if name in TWICE else 10)
+    assert name == "DPM adaptive" or len(calls) == {"PLMS": 11, "DPM fast": 10}.get(name, 19)
 
 
 def test_other_samplers_count_steps_however_often_they_ask() -> None:

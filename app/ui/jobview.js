@@ -66,7 +66,7 @@ darkroom.JobView = class {
   /* Live jobs of this browser whose ids were not kept, as a reload came right after Generate; asked once for all tabs. */
   async adopt() {
     const found = await (this.constructor.begun ||= darkroom.ask("GET", "/v1/jobs?limit=50").catch(() => []));
-    for (const job of [...found].reverse()) if (job.task === this.task && this.isLive(job)) this.attach(job.id);
+    for (const job of [...found].reverse()) if ((job.request.base || job).task === this.task && this.isLive(job)) this.attach(job.id);
   }
 
   forget(id) {
@@ -86,6 +86,7 @@ darkroom.JobView = class {
 
   update(job) {
     if (!this.ids.includes(job.id)) return;
+    if (job.request.base) job.request = job.request.base;  // of a grid: what its pictures have in common
     this.lost = false;
     const before = this.jobs.get(job.id);
     if (before && !this.isLive(before) && this.isLive(job)) return;
@@ -108,7 +109,7 @@ darkroom.JobView = class {
 
   output() {
     const outputs = this.job()?.outputs || [];
-    return outputs.find((output) => output.id === this.selected) || outputs.find((output) => output.kind === "video") || outputs[0] || null;
+    return outputs.find((output) => output.id === this.selected) || outputs.find((output) => output.kind === "video" || output.task === "grid") || outputs[0] || null;
   }
 
   /* `name`: "seed" or "subseed" */
@@ -186,8 +187,8 @@ darkroom.JobView = class {
   }
 
   sentence(job) {
-    const several = job.pictures > 1, made = job.outputs.filter((output) => output.kind !== "video").length;
-    const count = `${made} ${job.task === "zoom" ? "key" : "picture"}${made === 1 ? "" : "s"}${made < job.outputs.length ? " and the video" : ""}`;
+    const several = job.pictures > 1, made = job.outputs.filter((output) => output.kind !== "video" && output.task !== "grid").length;
+    const count = `${made} ${job.task === "zoom" ? "key" : "picture"}${made === 1 ? "" : "s"}${made < job.outputs.length ? (job.task === "grid" ? " and the grid" : " and the video") : ""}`;
     const left = job.seconds_left != null ? ` · ${darkroom.duration(job.seconds_left)} left` : "";
     if (this.stopping === job.id && this.isLive(job)) return "Stopping …";
     switch (job.state) {
@@ -200,20 +201,25 @@ darkroom.JobView = class {
     const which = several ? `${job.task === "zoom" ? "Key" : "Picture"} ${job.picture} of ${job.pictures} · ` : "";
     switch (job.phase) {
       case "encoding": return which + "reading the prompt …";
-      case "sampling": return `${which}step ${job.step} of ${job.steps}${left}`;
+      case "sampling": return `${which}${this.second(job) ? "hires pass, " : ""}step ${job.step} of ${job.steps}${left}`;
       case "decoding": return which + "developing …";
-      case "upscaling": return job.steps > 1 ? `Enlarging · part ${job.step} of ${job.steps}${left}` : "Enlarging …";
+      case "upscaling":
+        if (job.task !== "upscale") return which + "enlarging …";
+        return job.steps > 1 ? `Enlarging · part ${job.step} of ${job.steps}${left}` : "Enlarging …";
       case "frames": return `Frame ${job.step} of ${job.steps}${left}`;
       case "saving": return which + "saving …";
       default: return "Loading the model …";
     }
   }
 
+  /* Whether a job in two passes is past its first one: steps are counted over both. */
+  second(job) { return Boolean(job.request?.enable_hr) && job.step > (job.request.steps || 0); }
+
   fraction(job) {
     if (!job || job.state === "queued") return 0;
     if (job.state !== "running") return 1;
-    if (job.phase === "frames" || job.phase === "upscaling") return job.steps ? job.step / job.steps : 0;
-    const inside = job.phase === "decoding" || job.phase === "saving" ? 1 : job.steps ? job.step / job.steps : 0;
+    if (job.phase === "frames" || (job.phase === "upscaling" && job.task === "upscale")) return job.steps ? job.step / job.steps : 0;
+    const inside = job.steps ? job.step / job.steps : job.phase === "decoding" || job.phase === "saving" ? 1 : 0;
     return job.pictures ? Math.min(1, (Math.max(0, job.picture - 1) + inside) / job.pictures) : 0;
   }
 

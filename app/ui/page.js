@@ -3,7 +3,7 @@
 window.darkroom = window.darkroom || (() => {
   const views = {}, editors = {}, pictures = {}, counters = {}, drops = {}, pastes = {}, picked = {}, told = {}, values = {}, restored = {};
   const TASKS = ["txt2img", "img2img", "inpaint", "outpaint", "zoom", "upscale"];
-  const TITLES = {txt2img: "txt2img", img2img: "img2img", inpaint: "Inpaint", outpaint: "Outpaint", zoom: "Infinite zoom", upscale: "Upscale"};
+  const TITLES = {txt2img: "txt2img", img2img: "img2img", inpaint: "Inpaint", outpaint: "Outpaint", zoom: "Infinite zoom", upscale: "Upscale", grid: "Grids"};
 
   /* ---- small tools */
   function el(tag, attributes = {}, ...children) {
@@ -160,6 +160,24 @@ window.darkroom = window.darkroom || (() => {
     });
     if (values[props.task]) counters[props.task].at(-1)(values[props.task]);
   }
+  /* The size that hires fix makes of a first pass; the same rule as in app/hires.py. */
+  function hiresTarget(width, height, now) {
+    const wide = Number(now.hr_resize_x) || 0, high = Number(now.hr_resize_y) || 0, cells = (pixels) => Math.floor(pixels / 8) * 8;
+    if (!wide && !high) return [cells(Math.floor(width * now.hr_scale)), cells(Math.floor(height * now.hr_scale))];
+    return [cells(wide || Math.floor(high * width / height)), cells(high || Math.floor(wide * height / width))];
+  }
+  function hiresSize({element, props}) {
+    const face = el("span", {class: "dr-hint"}), heading = element.closest(".dr-group")?.querySelector("button > span");
+    element.firstElementChild.append(face);
+    (counters[props.task] ||= []).push((now) => {
+      const {width, height} = now;
+      if (!width || !height) { face.textContent = ""; return; }
+      const [to_width, to_height] = hiresTarget(width, height, now);
+      face.textContent = `From ${width}x${height} to ${to_width}x${to_height}`;
+      if (heading) heading.dataset.state = now.enable_hr ? ` · ${width}x${height} → ${to_width}x${to_height}` : "";
+    });
+    if (values[props.task]) counters[props.task].at(-1)(values[props.task]);
+  }
   function examples({element, props, trigger}) {
     const list = element.firstElementChild;
     list.append(el("span", {class: "dr-hint"}, "Try"));
@@ -197,7 +215,7 @@ window.darkroom = window.darkroom || (() => {
 
   return {
     TASKS, TITLES, views, editors, counters, pictures, picked, told, values, el, url, parse, ask, hand_in, say, store, duration, files, visibleTask,
-    remember, restore, beforeSubmit, tokenCounter, examples, parameterDrop,
+    remember, restore, beforeSubmit, tokenCounter, hiresSize, examples, parameterDrop,
     stop: (task) => views[task]?.stop(),
     lastSeed: (task, name, current) => views[task]?.seed(name) ?? current,
   };

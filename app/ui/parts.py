@@ -66,6 +66,11 @@ def prompt_reading(task: str, read: Callable[[dict[str, Any]], dict[str, Any]]) 
     return part("promptReading", task, f"{task}_reading", server=read)
 
 
+def hires_size(task: str) -> gr.HTML:
+    """From which size to which hires fix goes, as the fields stand; the heading of its group says so, too, while it is on."""
+    return part("hiresSize", task, f"{task}_hires_size")
+
+
 def examples(task: str, prompts: tuple[str, ...]) -> gr.HTML:
     """Prompts to begin with. Triggers `pick`."""
     return part("examples", task, f"{task}_examples", ("pick",), prompts=list(prompts))

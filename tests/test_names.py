@@ -1,0 +1,51 @@
+"""Names that a request holds are resolved, or refused with the nearest ones, before anything runs."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.engine.checkpoints.find import Shelf
+from app.errors import BadCheckpoint, UnknownName
+from app.names import canonical
+from app.request import Img2Img, Txt2Img
+from app.settings import Settings
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shelf, Settings]:
+    folder = tmp_path_factory.mktemp("names")
+    tiny.make_folder(folder / "Tiny")
+    (folder / "broken.safetensors").write_bytes(b"nothing")
+    settings = replace(Settings(), root=folder, checkpoint_dirs=(folder,), vae_dirs=(folder,))
+    return Shelf(settings), settings
+
+
+def test_names_of_the_second_pass_and_the_refiner(house: tuple[Shelf, Settings]) -> None:
+    request = Txt2Img(
+        enable_hr=True, checkpoint="TINY", refiner_checkpoint="tiny", hr_checkpoint="tiny", hr_sampler="k_dpmpp_2m_ka", hr_upscaler="latent (NEAREST)"
+    )
+    assert canonical(request, *house) == {
+        "checkpoint": "Tiny", "sampler": "DPM++ 2M", "schedule": "Automatic", "vae": "", "refiner_checkpoint": "Tiny", "hr_checkpoint": "Tiny",
+        "hr_sampler": "DPM++ 2M", "hr_schedule": "Karras", "hr_upscaler": "Latent (nearest)",
+    }  # fmt: skip
+    assert canonical(Txt2Img(enable_hr=True, hr_schedule="sgmuniform", hr_upscaler="lanczos"), *house)["hr_schedule"] == "SGM Uniform"
+    plain = canonical(Txt2Img(enable_hr=True), *house)
+    assert (plain["hr_schedule"], plain["hr_checkpoint"], "hr_sampler" in plain) == ("", "", False)
+
+
+SORTS = {"hr_upscaler": "Upscaler", "hr_sampler": "Sampler", "hr_schedule": "Schedule", "hr_checkpoint": "Checkpoint"}
+
+
+@pytest.mark.parametrize(("field", "sort"), SORTS.items())
+def test_unknown_names_of_the_second_pass(house: tuple[Shelf, Settings], field: str, sort: str) -> None:
+    with pytest.raises(UnknownName, match=rf"^{sort}.* 'Latnt' does not exist\."):
+        canonical(Txt2Img(enable_hr=True, **{field: "Latnt"}), *house)
+    assert field not in canonical(Txt2Img(**{field: "Latnt"}), *house)
+
+
+def test_refiners_that_cannot_be_used(house: tuple[Shelf, Settings]) -> None:
+    with pytest.raises(UnknownName, match="Checkpoint 'xl' does not exist"):
+        canonical(Img2Img(image="0" * 64, refiner_checkpoint="xl"), *house)
+    with pytest.raises(BadCheckpoint):
+        canonical(Txt2Img(refiner_checkpoint="broken"), *house)

@@ -24,6 +24,7 @@ MAKES = {
     "outpaint": "extend a picture to the left, right, top and bottom",
     "zoom": "an infinite zoom, as a video",
     "upscale": "a picture made larger",
+    "grid": "many pictures with other values of up to three fields",
 }
 SHOWS = {"info": "the request that a picture holds", "models": "checkpoints and other model files, with family and hash", "parse": "how a prompt is read"}
 USAGE = "usage: python -m app COMMAND [flags]"

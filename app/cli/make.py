@@ -17,10 +17,11 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from app import flags
-from app.api.views import JobViews
-from app.cli import fields
+from app.api.views import JobViews, pictures_of
+from app.cli import fields, grid
 from app.decode import MAX_BYTES
 from app.errors import BadPicture, BadRequest, WorkFailed
+from app.grids.request import GRID, Grid
 from app.jobs import View
 from app.jobs.worker import GENERIC
 from app.library import Saved, read
@@ -39,10 +40,10 @@ class Order:
     Attributes:
         request: its pictures still stand for nothing; `files` names them.
         output: target of the picture, or of the video of a zoom; None: the outputs folder.
-        keys: folder for the key pictures of a zoom, or None.
+        keys: folder for the key pictures of a zoom, or the single pictures of a grid, or None.
     """
 
-    request: AnyTask
+    request: AnyTask | Grid
     files: dict[str, Path]
     settings: Settings
     output: Path | None
@@ -83,14 +84,19 @@ def clear(work: Path, published: bool) -> None:
 
 def read_order(task: str, argv: Sequence[str]) -> Order:
     """The command line, checked as far as it can be before anything is opened. Raises BadRequest, BadSettings."""
-    kind = TASKS[task]
+    base, argv = grid.base_of(argv) if task == GRID else (task, argv)
+    kind = TASKS[base]
     parser = flags.Parser(prog=f"python -m app {task}", usage=f"python -m app {task} [flags]", description=kind.__doc__)
     fields.add_to(parser, kind)
+    if task == GRID:
+        grid.add_to(parser)
     add = parser.add_argument_group("output").add_argument
     video = task == "zoom"
     add("-o", "--output", metavar="FILE", help="the video, .webp or .mp4" if video else "the picture, .png; several: out.png, out-2.png, ...")
     if video:
         add("--save-keys", metavar="FOLDER", help="put the key pictures here, too")
+    if task == GRID:
+        add("--save-cells", metavar="FOLDER", help="put the single pictures here, too")
     add("--json", action="store_true", help="print the record of the job as JSON")
     add("--verbose", action="store_true", help="show the log")
     flags.add_to(parser)
@@ -103,8 +109,11 @@ def read_order(task: str, argv: Sequence[str]) -> Order:
         if values["video_format"] != output.suffix[1:].lower():
             raise BadRequest(f"--video-format is '{values['video_format']}', but -o names a {output.suffix} file.")
     files = {name: Path(values[name]) for name in ("image", "mask") if values.get(name)}
-    request = parse({**values, "task": task, **dict.fromkeys(files, PLACEHOLDER)})
-    keys = folder(given["save_keys"], "--save-keys") if "save_keys" in given else None
+    request: AnyTask | Grid = parse({**values, "task": base, **dict.fromkeys(files, PLACEHOLDER)})
+    if task == GRID:
+        request = grid.grid_of(request, given)
+    flag = next((name for name in ("save_keys", "save_cells") if name in given), "")
+    keys = folder(given[flag], f"--{flag.replace('_', '-')}") if flag else None
     return Order(request, files, settings, output, keys, "json" in given, "verbose" in given)
 
 
@@ -145,7 +154,9 @@ def run(studio: Studio, order: Order) -> int:
     given = {name: take(studio, name, path) for name, path in order.files.items()}
     if isinstance(order.request, Upscale) and not order.request.parameters:
         given["parameters"] = read.read(order.files["image"])[1][:MAX_PARAMETERS]
-    job = studio.submit(order.request.model_copy(update=given), Owner("command line"))
+    request = order.request
+    whole = request.with_base(request.base.model_copy(update=given)) if isinstance(request, Grid) else request.model_copy(update=given)
+    job = studio.submit(whole, Owner("command line"))
     studio.start()
     view = wait(studio, job.id)
     files, record = publish(studio, view, order)
@@ -160,7 +171,7 @@ def run(studio: Studio, order: Order) -> int:
     if view.job.state == "failed":
         bug = view.job.error == GENERIC and not order.verbose
         raise WorkFailed(view.job.error.split(".")[0] + ".", "--verbose shows the log.") if bug else WorkFailed(view.job.error)
-    sys.stderr.write(f"Stopped; {len(files)} of {order.request.pictures} pictures are kept.\n")
+    sys.stderr.write(f"Stopped; {len(files)} of {pictures_of(order.request.model_dump())} pictures are kept.\n")
     return 130
 
 
@@ -229,12 +240,14 @@ def publish(studio: Studio, view: View, order: Order) -> tuple[list[Path], dict[
     saved = [studio.library.get(picture_id, None) for picture_id in view.job.outputs]
     record = JobViews(studio.library).json(view)
     keys = [item for item in saved if item.kind == "image"] if view.job.task == "zoom" else []
+    if any(item.task == GRID for item in saved):  # a grid that was stopped has no sheet; its pictures take the place
+        keys = [item for item in saved if item.task != GRID]
     mains = [item for item in saved if item not in keys]
     places = {item.id: item.path for item in saved}
     try:
         for number, item in enumerate(keys, 1):
             if order.keys:
-                places[item.id] = put(item, order.keys / f"key-{number:02d}.png", keep=order.output is None)
+                places[item.id] = put(item, order.keys / f"{'key' if view.job.task == 'zoom' else 'cell'}-{number:02d}.png", keep=order.output is None)
         for number, item in enumerate(mains, 1):
             if order.output:
                 stem = order.output.stem + (f"-{number}" if number > 1 else "")

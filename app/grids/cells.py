@@ -108,7 +108,7 @@ def line_of(grid: Grid, letter: Letter, field: AxisField, axis: Axis, share: tup
     if len(read) > values.MAX_VALUES:
         raise BadRequest(f"{field.label} has {len(read)} values, but at most {values.MAX_VALUES} are allowed on an axis.")
     texts = [axes.written(value) for value in read]
-    own = "" if field.kind == "special" else f"{field.label}: "
+    own = "" if field.kind == "special" else f"{field.type_name}: "
     points = [Point(value, text, f"{own}{value:.6g}" if isinstance(value, float) else f"{own}{text}") for value, text in zip(read, texts, strict=True)]
     return Line(letter, field, tuple(points), search=str(read[0]) if field.name == "prompt_sr" and read else "")
 

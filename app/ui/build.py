@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.extensions import Tab
 from app.studio import Studio
-from app.ui import assets, fields
+from app.ui import assets, fields, gridform
 from app.ui.handler import filler, reader, submitter, toasts
 from app.ui.look import theme
 from app.ui.parts import gallery
@@ -88,6 +88,7 @@ def connect(panel: Panel, studio: Studio, page: gr.Blocks) -> None:
     if "swap" in tools:
         size = [parts["width"], parts["height"]]
         tools["swap"].click(None, js="(width, height) => [height, width]", inputs=size, outputs=size, **QUIET)
+    gridform.connect(parts, tools, task, studio, QUIET)
     if "examples" in panel.extras:
         panel.extras["examples"].pick(None, js=f"() => window.darkroom.picked['{task}']", outputs=parts["prompt"], **QUIET)
     if "parameters" in parts:

@@ -4,7 +4,7 @@ darkroom.gallery = ({element, trigger}) => {
   const {el, ask, url, TASKS, TITLES} = darkroom, PAGE = 48;
   const root = element.firstElementChild;
   let shown = [], busy = false, seen = false, asked = 0;
-  const filter = el("select", {"aria-label": "Show"}, el("option", {value: ""}, "Everything"), ...TASKS.map((task) => el("option", {value: task}, TITLES[task])));
+  const filter = el("select", {"aria-label": "Show"}, el("option", {value: ""}, "Everything"), ...[...TASKS, "grid"].map((task) => el("option", {value: task}, TITLES[task])));
   const refresh = el("button", {type: "button", class: "dr-small", onclick: () => load(true)}, "Refresh");
   const grid = el("div", {class: "dr-grid"});
   const note = el("p", {class: "dr-empty", role: "status"}, "Loading …");

@@ -12,10 +12,11 @@ import gradio as gr
 from app import infotext, recall
 from app.api.owner import owner_of, sight
 from app.errors import BadRequest, StudioError
+from app.grids.request import GRID, parse_any
 from app.library.read import one_picture
 from app.request import MAX_PARAMETERS, TASKS, Request, Txt2Img, parse
 from app.studio import Owner, Studio
-from app.ui import fields
+from app.ui import fields, gridform
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def submitter(task: str, studio: Studio) -> Callable[..., str]:
 
     def submit(request: gr.Request, **values: Any) -> str:
         with toasts():
-            return studio.submit(parse({"task": task} | given(values)), owner_of(request)).id
+            return studio.submit(gridform.asked(task, given(values)), owner_of(request)).id
 
     submit.__name__ = task
     submit.__doc__ = f"Queue a {task} job. Returns its id; GET /v1/jobs/{{id}} tells the rest."
@@ -122,6 +123,8 @@ def inform(sentence: str, notes: Sequence[str] = ()) -> None:
 
 def checked(request: Mapping[str, Any]) -> dict[str, Any]:
     """What a picture file says, with the kinds and bounds that a request has. Raises BadRequest."""
+    if request.get("task") == GRID:
+        return parse_any(dict(request)).model_dump()
     kind = TASKS.get(str(request.get("task")), Txt2Img)
     known = {name: value for name, value in request.items() if name in kind.model_fields and name not in PICTURES}
     pictures = {name: "0" * 64 for name in PICTURES if name in kind.model_fields}
@@ -133,9 +136,11 @@ def fitting(task: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Those fields of a request that the tab of `task` takes over, as values of its components.
 
     From the same task all but pictures; from another one what all tasks share; from an enlarged picture what
-    made the small one. Sizes go where pictures begin from nothing.
+    made the small one; from the sheet of a grid its axes, too. Sizes go where pictures begin from nothing.
     """
     kind = TASKS[task]
+    if request.get("task") == GRID:
+        return fitting(task, request["base"]) | gridform.shown(request)
     if request.get("task") == "upscale" != task:
         request = infotext.to_request(str(request.get("parameters", "")), task)
     same = request.get("task") == task

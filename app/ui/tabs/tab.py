@@ -9,7 +9,7 @@ import gradio as gr
 from app.errors import StudioError
 from app.request import MAX_PROMPT_BYTES, Asked
 from app.studio import Studio
-from app.ui import fields, parts
+from app.ui import fields, gridform, parts
 from app.ui.promptreading import prompt_reader
 
 PROMPTS = ("prompt", "negative_prompt")
@@ -99,8 +99,11 @@ class Panel:
                     self._draw_field(name, studio)
                 for group in self.tab.groups:
                     with gr.Accordion(group.title, open=group.open, elem_id=f"{self.tab.task}_group_{group.name}", elem_classes="dr-group"):
+                        if any("hr_scale" in row for row in group.rows):
+                            parts.hires_size(self.tab.task)
                         for row in group.rows:
                             self._draw_row(row, studio)
+                gridform.draw(self.tab.task, self.parts, self.tools)
             with gr.Column(scale=6, min_width=320, elem_classes="dr-output"):
                 self._draw_output()
 

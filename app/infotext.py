@@ -170,6 +170,7 @@ INFORMATION = frozenset({
     "Model hash", "VAE hash", "Lora hashes", "Lora weights", "TI hashes", "Hashes", "Refiner hash", "Init image hash", "Version", "App", "User", "Template",
     "Negative Template", "Civitai resources", "Civitai metadata", "Size-1", "Size-2", "VAE precision", "Batch size", "Batch pos", "Zoom key",
     "Denoising strength", "Variation seed", "Created Date", "Raw prompt", "Raw negative prompt", "Operations",
+    "Script", "Grid scale", *(f"{fixed}{axis} {what}" for axis in "XYZ" for fixed, what in (("", "Type"), ("", "Values"), ("Fixed ", "Values"))),
 })  # fmt: skip
 """Keys that ask for nothing, or whose fields not every tab has: they are not named among those that were not used."""
 

@@ -3,8 +3,6 @@
 from app.grids.cells import Line, text_of
 from app.grids.request import Letter
 
-KEYS = frozenset({"Script", *(f"{letter} {what}" for letter in "XYZ" for what in ("Type", "Values")), "Grid scale", "Vary seeds along"})
-
 
 def pairs(lines: dict[Letter, Line], scale: float) -> dict[str, str]:
     """`Script: X/Y/Z plot, X Type: Steps, X Values: "10, 20"`; with a prompt matrix alone `Script: Prompt matrix`, as A1111 names them."""

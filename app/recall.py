@@ -11,6 +11,7 @@ from app import infotext
 from app.engine.checkpoints.find import Shelf
 from app.engine.samplers import resolve_pair, resolve_sampler
 from app.engine.schedules import resolve_schedule
+from app.engine.upscalers import find_hires_upscaler
 from app.errors import StudioError
 from app.foreign import find
 from app.infotext import Filled
@@ -101,6 +102,8 @@ def lookups(values: Mapping[str, Any], fields: Mapping[str, str], shelf: Shelf |
         elif shelf and choices == "checkpoints":
             digest = fields.get("Model hash", "") if name == "checkpoint" else ""
             found[name] = lambda name=name, value=value, digest=digest: {name: checkpoint_of(shelf, value, digest)}
+        elif shelf and choices == "hires_upscalers":
+            found[name] = lambda name=name, value=value: {name: find_hires_upscaler(shelf.settings, value)}
         elif shelf and choices == "vaes":
             found[name] = lambda name=name, value=value: {name: shelf.find("vae", value).name}
     return found

@@ -14,6 +14,7 @@ from app.engine.checkpoints.header import ModelFile
 from app.errors import UnknownName
 from app.library.save import png_bytes
 from app.request import Img2Img, Txt2Img, parse
+from app.settings import Settings
 from tests.foreign.chunks import COMFY, FOOOCUS, INVOKEAI, SMALL, WORKFLOW, novelai, png, stealth
 
 A1111 = "a lighthouse\nNegative prompt: fog\nSteps: 25, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 99, Size: 512x768, Model hash: aaaaaaaaaa, Model: gone"
@@ -21,6 +22,8 @@ A1111 = "a lighthouse\nNegative prompt: fog\nSteps: 25, Sampler: DPM++ 2M Karras
 
 class Two:
     """A shelf with two checkpoints, of which one is found by its hash, too."""
+
+    settings = Settings()
 
     def checkpoint(self, name: str) -> ModelFile:
         for file, hash_ in (("mine", "aaaaaaaaaa"), ("sub/dreamshaper_8", "")):
@@ -163,3 +166,13 @@ def test_hostile_pictures_give_what_can_be_submitted(name: str) -> None:
 def test_a_packed_bomb_says_nothing() -> None:
     assert recall.of_picture(png({"prompt": '{"a": "' + "b" * 40_000_000 + '"}'}, zipped=True)) == recall.Recalled()
     assert recall.of_picture(b"hello") == recall.of_picture(Path("nowhere.png")) == recall.Recalled()
+
+
+def test_names_of_the_second_pass_are_looked_up_too() -> None:
+    text = "cat\nSteps: 5, Sampler: Euler, Seed: 1, Denoising strength: 0.5, Hires upscale: 2, Hires upscaler: {}, Hires checkpoint: {}, Refiner: {}"
+    known = recall.of_text(text.format("latent (BICUBIC)", "dreamshaper_8 [0123456789]", "mine [aaaaaaaaaa]"), "", SHELF)
+    expected = {"enable_hr": True, "hr_upscaler": "Latent (bicubic)", "hr_checkpoint": "sub/dreamshaper_8", "refiner_checkpoint": "mine"}
+    assert known.notes == () and known.request is not None and known.request | expected == known.request
+    other = recall.of_text(text.format("R-ESRGAN 4x+", "nowhere", "xl"), "", SHELF)
+    assert other.request is not None and not {"hr_upscaler", "hr_checkpoint", "refiner_checkpoint"} & set(other.request)
+    assert {note.split(" does")[0] for note in other.notes} == {"Checkpoint 'xl'", "Upscaler 'R-ESRGAN 4x+'", "Checkpoint 'nowhere'"}

@@ -189,8 +189,25 @@ def test_a_broken_checkpoint_says_what_is_wrong_and_the_app_goes_on(settings: Se
         studio.close()
 
 
+def test_what_a_first_pass_made_says_how_it_is_made_alone(running: Studio) -> None:
+    job = running.submit(Txt2Img(**SMALL, enable_hr=True, save_first_pass=True, hr_upscaler="lanczos", refiner_checkpoint="TINY"), ANNA)
+    small, large = pictures(running, job)
+    assert [(saved.width, saved.height) for saved in (small, large)] == [(64, 64), (128, 128)]
+    assert "Hires" not in small.infotext and "Denoising" not in small.infotext and "Hires upscale: 2, Hires upscaler: Lanczos" in large.infotext
+    values, _ = read.read(small.path)
+    assert values is not None and (values["enable_hr"], values["refiner_checkpoint"]) == (False, "")
+    (alone,) = pictures(running, running.submit(parse(values), ANNA))
+    assert np.array_equal(pixels(small), pixels(alone))
+    values, _ = read.read(large.path)
+    assert values is not None and values["refiner_checkpoint"] == "tiny"
+    (again,) = pictures(running, running.submit(parse(values | {"save_first_pass": False}), ANNA))
+    assert np.array_equal(pixels(large), pixels(again))
+
+
 def test_guests_have_limits(studio: Studio) -> None:
-    for values in ({"width": 2048, "height": 2048}, {"steps": 51}, {"batch_count": 5}):
+    hires = {"enable_hr": True, "hr_scale": 2.0}
+    large = ({"width": 1024, "height": 1024, **hires}, {"hr_second_pass_steps": 51, **hires})
+    for values in ({"width": 2048, "height": 2048}, {"steps": 51}, {"batch_count": 5}, *large):
         with pytest.raises(Refused):
             studio.submit(Txt2Img(**{**SMALL, **values}), GUEST)
     image, mask = studio.take_picture(noise_png(1100, 1000)), studio.take_picture(half_mask_png(1100, 1000))

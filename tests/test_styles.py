@@ -34,6 +34,12 @@ def test_styles_are_applied_one_after_the_other(styles: Styles) -> None:
     assert styles.apply(Txt2Img(prompt="cat")) == Txt2Img(prompt="cat")
 
 
+def test_styles_reach_the_prompts_of_the_second_pass_unless_they_are_the_first_ones(styles: Styles) -> None:
+    styles.add("One", "one {prompt}", "bad")
+    applied = styles.apply(Txt2Img(prompt="cat", hr_prompt="lion", styles=("One",)))
+    assert (applied.prompt, applied.hr_prompt, applied.negative_prompt, applied.hr_negative_prompt) == ("one cat", "one lion", "bad", "")
+
+
 def test_an_unknown_style_offers_near_names(styles: Styles) -> None:
     with pytest.raises(UnknownName, match="Watercolour"):
         styles.apply(Txt2Img(styles=("Watercolor",)))

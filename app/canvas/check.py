@@ -63,5 +63,5 @@ def check_target(request: Txt2Img) -> None:
         means = f"Upscale by (hr_scale) is {request.hr_scale:g}"
         if request.hr_resize_x or request.hr_resize_y:
             means = f"Resize to (hr_resize_x, hr_resize_y) is {request.hr_resize_x}x{request.hr_resize_y}"
-        made = f"{max(goal.to_width, width)}x{max(goal.to_height, height)} of {request.width}x{request.height}"
+        made = f"{goal.to_width}x{goal.to_height} of {request.width}x{request.height}"
         raise BadRequest(f"{means}, which makes {made}, but sides must be from {MIN_SIDE} to {MAX_SIDE}.")

@@ -108,8 +108,9 @@ darkroom.JobView = class {
   job() { return this.jobs.get(this.current) || null; }
 
   output() {
-    const outputs = this.job()?.outputs || [];
-    return outputs.find((output) => output.id === this.selected) || outputs.find((output) => output.kind === "video" || output.task === "grid") || outputs[0] || null;
+    const outputs = this.job()?.outputs || [], largest = Math.max(...outputs.map((output) => output.width * output.height));
+    return outputs.find((output) => output.id === this.selected) || outputs.find((output) => output.kind === "video" || output.task === "grid")
+      || outputs.find((output) => output.width * output.height === largest) || null;  // a first pass is not what was asked for
   }
 
   /* `name`: "seed" or "subseed" */

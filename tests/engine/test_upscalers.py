@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.upscalers import find_upscaler, upscalers
+from app.engine.upscalers import LATENT, find_hires_upscaler, find_upscaler, hires_upscalers, upscalers
 from app.errors import BadCheckpoint, UnknownName
 from app.settings import ROOT, Settings
 
@@ -52,3 +52,10 @@ def test_the_stamp_changes_with_the_file_and_tells_when_it_is_gone(house: Settin
     with pytest.raises(BadCheckpoint, match=r"'Sharp.safetensors' is not there any more"):
         upscaler.stamp()
     assert find_upscaler(house, "Lanczos").stamp() == ("Lanczos", 0, 0)
+
+
+def test_between_the_passes_of_hires_fix_latent_modes_come_first(house: Settings) -> None:
+    assert hires_upscalers(house) == [*LATENT, *(upscaler.name for upscaler in upscalers(house))] and next(iter(LATENT)) == "Latent"
+    assert [find_hires_upscaler(house, name) for name in ("latent  (Nearest-Exact)", "sharp")] == ["Latent (nearest-exact)", "Sharp"]
+    with pytest.raises(UnknownName, match=r"Upscaler 'Latent \(bicubc\)' does not exist. Did you mean 'Latent \(bicubic\)'"):
+        find_hires_upscaler(house, "Latent (bicubc)")

@@ -194,3 +194,9 @@ def test_one_step_is_one_call_and_many_are_many(engine: Engine, calls: list[int]
     assert calls == [1] * 5
     run(engine, sampler="Euler", schedule="DDIM", steps=151, cfg_scale=1.0)
     assert calls == [1] * 156
+
+
+def test_windows_of_a_picture_get_brownian_noise_of_their_own(engine: Engine) -> None:
+    values = {"sampler": "DPM++ 2M SDE", "steps": 2, "left": 64, "right": 64, "coherence": "Normal"}
+    two, one = (pixels(run(engine, "outpaint", **values, batch_size=size)) for size in (2, 1))
+    assert two[0] == one[0] != two[1] and pixels(run(engine, "outpaint", **values, seed=6)) == two[1:]

@@ -262,6 +262,19 @@ def test_dpm_adaptive_makes_three_calls_in_each_of_its_steps_and_tells_how_far_i
     assert 5 < len(seen) < 60
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_dpm_adaptive_comes_to_an_end_when_the_model_breaks_within_a_step(bad):
+    calls = []
+
+    def broken(x, sigma):
+        calls.append(sigma)
+        return Gauss()(x, sigma) if len(calls) % 3 == 1 else x * bad
+
+    with np.errstate(invalid="ignore"):
+        x, seen = finish(SAMPLERS["DPM adaptive"].function(broken, START * 14.6, [14.6, 1.0, 0.03, 0.0], lambda *_: START))
+    assert not np.isfinite(x).all() and len(seen) < 400
+
+
 @pytest.mark.parametrize("name", list(SAMPLERS))
 def test_a_step_is_seen_before_its_second_call(name):
     model = Gauss()

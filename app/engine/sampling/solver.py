@@ -122,9 +122,10 @@ def dpm_adaptive(
         further, level = _between(x, slope, ahead, sigma, h)
         coarse = _second(x, slope, ahead, down, h, _FIRST)
         fine = _third(x, slope, (further - model(further, level)) / level, down, h)
-        factor = 1 + math.atan((1 / (difference(coarse, fine, before, rtol, atol) + 1e-8)) ** (1 / (1.5 if eta else 3)) - 1)
+        error = difference(coarse, fine, before, rtol, atol)
+        factor = 1 + math.atan((1 / (error + 1e-8)) ** (1 / (1.5 if eta else 3)) - 1)
         length *= factor
-        if factor >= _SAFETY:
+        if factor >= _SAFETY or not math.isfinite(error):  # numbers that are none are handed on, for the caller to see
             before, x, gone = coarse, fine, target
             if up > 0:
                 x = x + noise(sigma, after) * (up * s_noise)

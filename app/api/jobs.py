@@ -21,7 +21,21 @@ from app.studio import Owner, Studio
 KEEP_ALIVE = 15.0
 STREAMS_PER_OWNER = 20
 STREAM = {**FRESH, "X-Accel-Buffering": "no"}
-BODY = {"required": True, "content": {"application/json": {"schema": {"oneOf": [kind.model_json_schema() for kind in (*TASKS.values(), Grid)]}}}}
+
+
+def inlined(schema: Any, parts: dict[str, Any] | None = None) -> Any:
+    """A JSON schema without references, as it stands in a document that has no place of its own for its parts."""
+    if isinstance(schema, list):
+        return [inlined(item, parts) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    parts = schema.get("$defs", parts) or {}
+    if "$ref" in schema:
+        return inlined(parts[schema["$ref"].rsplit("/", 1)[-1]], parts)
+    return {key: inlined(value, parts) for key, value in schema.items() if key not in ("$defs", "discriminator")}
+
+
+BODY = {"required": True, "content": {"application/json": {"schema": {"oneOf": [inlined(kind.model_json_schema()) for kind in (*TASKS.values(), Grid)]}}}}
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

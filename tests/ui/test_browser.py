@@ -207,6 +207,31 @@ def test_send_to_and_a_dropped_picture_bring_the_parameters(visit, site):
     expect(page.locator("#outpaint_prompt textarea")).to_have_value("a red boat")
 
 
+PASTE = """(area, text) => {
+  const data = new DataTransfer();
+  data.setData("text/plain", text);
+  return area.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+}"""
+"""Answers whether the browser is left to insert the text itself."""
+
+
+def test_a_pasted_infotext_fills_the_tab(visit):
+    page = visit()
+    area = page.locator("#txt2img_prompt textarea")
+    assert area.evaluate(PASTE, "cat, style: a, mood: b, light: c") is True
+    text = "a red boat\nNegative prompt: fog\nSteps: 7, Sampler: Euler a, CFG scale: 99, Seed: 18446744073709551615, Size: 64x64, Hypernet: old"
+    assert area.evaluate(PASTE, text) is False
+    expect(area).to_have_value("a red boat")
+    expect(page.locator("#txt2img_negative_prompt textarea")).to_have_value("fog")
+    expect(page.locator("#txt2img_steps input[type=number]")).to_have_value("7")
+    expect(page.locator("#txt2img_seed textarea, #txt2img_seed input")).to_have_value("18446744073709551615")
+    expect(page.get_by_text("Darkroom does not use Hypernet.")).to_be_visible()
+    prompt(page, text.replace("boat", "ship").replace("Steps: 7", "Steps: 8"))
+    page.locator("#txt2img_paste").click()
+    expect(area).to_have_value("a red ship")
+    expect(page.locator("#txt2img_steps input[type=number]")).to_have_value("8")
+
+
 def test_gallery_shows_deletes_and_sends(visit):
     page = visit()
     generate(page, "for the gallery")

@@ -3,7 +3,7 @@
 Names of samplers, schedules and model files are looked up here; what this house does not have is named and left out.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.errors import StudioError
 from app.foreign import find
 from app.infotext import Filled
 from app.library.read import CHUNK, Source, chunk_of, chunks
-from app.request import TASKS
+from app.request import TASKS, AnyTask
 
 
 @dataclass(frozen=True)
@@ -75,38 +75,40 @@ def of_text(text: str, task: str = "", shelf: Shelf | None = None) -> Recalled:
 def known(filled: Filled, shelf: Shelf | None) -> tuple[dict[str, Any], list[str]]:
     """The values with names that this house knows, and a sentence for each name that it does not and that is left out."""
     values, notes = dict(filled.values), []
-    for name, look in lookups(values, filled.fields, shelf).items():
+    kind = TASKS[values["task"]]
+    digest = filled.fields.get("Model hash", "")
+    if digest and shelf and "checkpoint" not in values and "checkpoint" in kind.model_fields:
+        values["checkpoint"] = digest  # A1111 wrote the hash alone before it wrote the name
+    for name, value in list(values.items()):
         try:
-            values |= look()
+            if name == "sampler":
+                values |= dict(zip(("sampler", "schedule"), pair_of(value, values.get("schedule")), strict=True))
+            elif name == "checkpoint" and shelf and value:
+                values[name] = checkpoint_of(shelf, value, digest)
+            elif name != "task" and value != kind.model_fields[name].default and (look := lookups(shelf).get(choices_of(kind, name))):
+                values[name] = look(value)
         except StudioError as error:
-            notes.append(f"{error.message} {label(filled.values['task'], name)} stays as it is.")
+            notes.append(f"{error.message} {label(kind, name)} stays as it is.")
             del values[name]
     return values, notes
 
 
-def lookups(values: Mapping[str, Any], fields: Mapping[str, str], shelf: Shelf | None) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Field -> what makes its name a known one, for all fields that name something; each raises UnknownName."""
-    found: dict[str, Callable[[], dict[str, Any]]] = {}
-    kind = TASKS[values["task"]]
-    for name, value in values.items():
-        extra = kind.model_fields[name].json_schema_extra if name != "task" else None
-        choices = extra.get("choices") if isinstance(extra, dict) else ""
-        if value == kind.model_fields[name].default and name != "sampler":
-            continue
-        if name == "sampler":
-            found[name] = lambda value=value: dict(zip(("sampler", "schedule"), pair_of(value, values.get("schedule")), strict=True))
-        elif choices == "samplers":
-            found[name] = lambda name=name, value=value: {name: resolve_sampler(value)[0]}
-        elif choices == "schedules":
-            found[name] = lambda name=name, value=value: {name: resolve_schedule(value)}
-        elif shelf and choices == "checkpoints":
-            digest = fields.get("Model hash", "") if name == "checkpoint" else ""
-            found[name] = lambda name=name, value=value, digest=digest: {name: checkpoint_of(shelf, value, digest)}
-        elif shelf and choices == "hires_upscalers":
-            found[name] = lambda name=name, value=value: {name: find_hires_upscaler(shelf.settings, value)}
-        elif shelf and choices == "vaes":
-            found[name] = lambda name=name, value=value: {name: shelf.find("vae", value).name}
+def lookups(shelf: Shelf | None) -> dict[str, Callable[[str], str]]:
+    """List of choices -> what makes a name one that is on it; each raises UnknownName."""
+    found: dict[str, Callable[[str], str]] = {"samplers": lambda name: resolve_sampler(name)[0], "schedules": resolve_schedule}
+    if shelf:
+        found |= {
+            "checkpoints": lambda name: shelf.checkpoint(name).name,
+            "vaes": lambda name: shelf.find("vae", name).name,
+            "hires_upscalers": lambda name: find_hires_upscaler(shelf.settings, name),
+        }
     return found
+
+
+def choices_of(kind: type[AnyTask], name: str) -> str:
+    """Name of the list that a field's value is on, "" for other fields."""
+    extra = kind.model_fields[name].json_schema_extra
+    return str(extra.get("choices", "")) if isinstance(extra, dict) else ""
 
 
 def pair_of(sampler: str, schedule: Any) -> tuple[str, str]:
@@ -127,6 +129,6 @@ def checkpoint_of(shelf: Shelf, name: str, digest: str) -> str:
     return shelf.checkpoint(name).name
 
 
-def label(task: str, name: str) -> str:
+def label(kind: type[AnyTask], name: str) -> str:
     """A field as a form calls it."""
-    return str(TASKS[task].model_fields[name].title or name)
+    return str(kind.model_fields[name].title or name)

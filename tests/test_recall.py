@@ -71,6 +71,13 @@ def test_what_this_house_does_not_have_is_named_and_the_rest_is_filled() -> None
     assert "Checkpoint stays as it is" in told
 
 
+def test_the_hash_alone_names_the_checkpoint() -> None:
+    line = "cat\nSteps: 5, Sampler: Euler, Seed: 1, Model hash: "
+    assert (recall.of_text(f"{line}aaaaaaaaaa", "", SHELF).request or {})["checkpoint"] == "mine"
+    found = recall.of_text(f"{line}7460a6fa", "", SHELF)
+    assert "checkpoint" not in (found.request or {}) and "7460a6fa" in found.notes[0]
+
+
 def test_the_tab_decides_which_fields_are_filled() -> None:
     text = "cat\nSteps: 5, Sampler: Euler, Seed: 1, Size: 64x64, Denoising strength: 0.4"
     assert (recall.of_text(text, "inpaint").request or {})["denoising_strength"] == 0.4

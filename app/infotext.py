@@ -84,6 +84,7 @@ def common_pairs(request: AnyRequest, seed: int, size: tuple[int, int] | None) -
         "ENSD": str(request.eta_noise_seed_delta) if request.eta_noise_seed_delta else "",
         "Emphasis": request.emphasis if request.emphasis != "Original" else "",
         "Prompt word wrap": str(request.comma_backtrack) if request.comma_backtrack != 20 else "",
+        "Pad conds": "" if request.pad_prompts else "False",
     }
 
 
@@ -149,7 +150,7 @@ OUTPAINT_KEYS = {"Outpaint overlap": "overlap", "Outpaint fill": "outpaint_fill"
 KEYS: dict[str, tuple[str, str]] = {
     "Steps": ("steps", ""), "Sampler": ("sampler", ""), "Schedule type": ("schedule", "Automatic"), "CFG scale": ("cfg_scale", ""),
     "Seed": ("seed", ""), "Model": ("checkpoint", ""), "VAE": ("vae", "None"), "Clip skip": ("clip_skip", "1"), "RNG": ("rng", "GPU"),
-    "Emphasis": ("emphasis", "Original"), "Prompt word wrap": ("comma_backtrack", "20"),
+    "Emphasis": ("emphasis", "Original"), "Prompt word wrap": ("comma_backtrack", "20"), "Pad conds": ("pad_prompts", ""),
     "Denoising strength": ("denoising_strength", ""), "Size-1": ("width", ""), "Size-2": ("height", ""), "Resize mode": ("resize_mode", "Just resize"),
     "Mask blur": ("mask_blur", ""), "Mask mode": ("mask_mode", "Inpaint masked"), "Masked content": ("masked_content", "original"),
     "Variation seed": ("subseed", "-1"), "Variation seed strength": ("subseed_strength", "0"), "Seed resize from-1": ("seed_resize_from_w", "0"),
@@ -202,6 +203,7 @@ def fill(text: str, task: str = "txt2img") -> Filled:
     values: dict[str, Any] = {"prompt": info.prompt, "negative_prompt": info.negative}
     if fields:
         values["wildcards"] = False  # what was drawn is in the prompt
+        values["pad_prompts"] = fields.get("Version", "").startswith("Darkroom")  # A1111 does not pad unless it says so
         for key, (name, default) in KEYS.items():
             if value := fields.get(key, default):
                 values[name] = CONVERT[name](value) if name in CONVERT else value

@@ -71,6 +71,7 @@ class Prompted(Asked):
     clip_skip: int = param(1, "Clip skip", "How many last layers of the text encoder to leave out, plus one", step=1, ge=1, le=12)
     emphasis: EmphasisMode = param("Original", "Emphasis", "What brackets do to words. No norm: weights alone; Ignore: nothing; None: brackets are text")
     comma_backtrack: int = param(20, "Prompt word wrap", "How many tokens before the end of a chunk a comma may break a long prompt", step=1, ge=0, le=74)
+    pad_prompts: bool = param(True, "Pad prompts", "Fills the shorter of prompt and negative prompt; off, as A1111 starts, long prompts take two calls")
     seed: int = param(-1, "Seed", "-1 draws a new one", widget="number", ge=-1, le=MAX_SEED)
     subseed: int = param(-1, "Variation seed", "-1 draws a new one", widget="number", ge=-1, le=MAX_SEED)
     subseed_strength: float = param(0.0, "Variation strength", "0: the seed's picture, 1: the variation seed's", step=0.01, ge=0, le=1)

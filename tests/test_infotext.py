@@ -99,7 +99,7 @@ def test_a1111s_defaults_are_filled_in() -> None:
     values = infotext.to_request("cat\nSteps: 30, Sampler: DPM++ 2M Karras, CFG scale: 5, Seed: 9, Size: 512x768, Model: v1-5, RNG: GPU, VAE: x.safetensors")
     expected = {
         "task": "txt2img", "prompt": "cat", "negative_prompt": "", "steps": 30, "sampler": "DPM++ 2M Karras", "schedule": "Automatic", "cfg_scale": 5.0,
-        "seed": 9, "width": 512, "height": 768, "checkpoint": "v1-5", "vae": "x", "clip_skip": 1, "rng": "NV",
+        "seed": 9, "width": 512, "height": 768, "checkpoint": "v1-5", "vae": "x", "clip_skip": 1, "rng": "NV", "pad_prompts": False,
     }  # fmt: skip
     assert values | expected == values
     others = {name: value for name, value in values.items() if name not in expected}

@@ -36,7 +36,7 @@ SAMPLES: dict[str, Any] = {
     "checkpoint": "tiny", "vae": "some/vae", "sampler": "Euler a", "schedule": "Karras", "steps": 11, "cfg_scale": 4.5, "clip_skip": 2,
     "seed": 2**64 - 1, "rng": "CPU", "subseed": 2**64 - 2, "subseed_strength": 0.25, "seed_resize_from_w": 512, "seed_resize_from_h": 640,
     "eta_noise_seed_delta": 31337, "cfg_rescale": 0.7, "skip_early_cond": 0.1, "s_min_uncond": 2.5, "s_min_uncond_all": True,
-    "wildcards": True, "emphasis": "No norm", "comma_backtrack": 7, "batch_count": 2, "batch_size": 3,
+    "wildcards": True, "emphasis": "No norm", "comma_backtrack": 7, "pad_prompts": False, "batch_count": 2, "batch_size": 3,
     "width": 72, "height": 80, "image": "a" * 64, "mask": "b" * 64, "resize_mode": "Crop and resize", "denoising_strength": 0.35, "mask_blur": 7,
     "mask_mode": "Inpaint not masked", "masked_content": "latent noise", "inpaint_area": "Only masked", "mask_padding": 40, "left": 8, "right": 0, "up": 16,
     "down": 24, "overlap": 5, "outpaint_fill": "mirror", "coherence": "Best", "storyboard": "2: a castle", "keys": 3, "ratio": 1.5, "seconds": 2.5, "fps": 8,

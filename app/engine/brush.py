@@ -243,10 +243,12 @@ class Brush:
         """The prompts encoded; the last ones are remembered, since every batch of a job asks for the same."""
         if self._told is None or self._told[0] != (text, negative):
             request = self.request
-            reading = Reading(request.clip_skip, request.emphasis, request.comma_backtrack)
+            reading = Reading(request.clip_skip, request.emphasis, request.comma_backtrack, request.pad_prompts)
             steps, hires_steps = (self.prompt_steps, None) if self._first_steps is None else (self._first_steps, self.prompt_steps)
             told = self.model.encode_prompt(text, negative, reading, steps, hires_steps, lambda: self.progress("encoding", number=number))
             self._told = ((text, negative), told)
+        self._facts.pop("Pad conds", None)
+        self._facts |= {"Pad conds": "True"} if self._told[1].padded else {}
         return self._told[1]
 
     def _loras(self, networks: Sequence[Network]) -> list[Lora]:

@@ -67,7 +67,7 @@ class Guided:
         self.step, self.steps = 0, 1
         self.unguided: Tensor | None = None
         self.row: int | None = None
-        self._contexts: tuple[Told, bool, Tensor] | None = None
+        self._contexts: tuple[Told, bool, tuple[Tensor, ...]] | None = None
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         total = self._guidance.prompt_steps or self.steps
@@ -93,9 +93,8 @@ class Guided:
         return guidance.scale == 1 and not guidance.both and len(told.positives) == 1 and told.positives[0][0] == 1
 
     def _once(self, x: Tensor, sigma: float, told: "Told", alone: bool, around: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(guided, unguided) from one call of the network."""
-        contexts = self._states(told, alone)
-        answers = self._predict(x, sigma, contexts, around).chunk(contexts.shape[0])
+        """(guided, unguided) from one call of the network, or two where prompt and negative prompt differ in length."""
+        answers = tuple(answer for contexts in self._states(told, alone) for answer in self._predict(x, sigma, contexts, around).chunk(contexts.shape[0]))
         if len(answers) == 1:
             return answers[0], answers[0]
         scale = 1.0 if alone else self._guidance.scale
@@ -108,11 +107,17 @@ class Guided:
             guided = rescaled(guided, plain, x, sigma, self._guidance.rescale)
         return guided, answers[0]
 
-    def _states(self, told: "Told", alone: bool) -> Tensor:
-        """(k,n,w): the negative first unless it is left out, then the parts of the prompt."""
+    def _states(self, told: "Told", alone: bool) -> tuple[Tensor, ...]:
+        """(k,n,w) for each call: the negative first unless it is left out, then the parts of the prompt."""
         if self._contexts is None or self._contexts[0] is not told or self._contexts[1] != alone:
             states = [states for _, states in told.positives]
-            self._contexts = told, alone, torch.cat(states if alone or told.negative is None else [told.negative, *states])
+            if alone or told.negative is None:
+                calls = (torch.cat(states),)
+            elif told.negative.shape != states[0].shape:
+                calls = (told.negative, torch.cat(states))
+            else:
+                calls = (torch.cat([told.negative, *states]),)
+            self._contexts = told, alone, calls
         return self._contexts[2]
 
 

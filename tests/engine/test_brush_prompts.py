@@ -107,6 +107,16 @@ def test_the_second_pass_is_addressed_by_what_stands_behind_the_first(engine: En
     assert words(engine, told) == "cccddddd"
 
 
+def test_prompts_of_two_lengths_are_padded_or_asked_apart(engine: Engine, told: list[Tensor]) -> None:
+    long = "the house in the forest, " * 20
+    (padded,) = run(engine, prompt=long, steps=1)
+    (apart,) = run(engine, prompt=long, steps=1, pad_prompts=False)
+    assert [tuple(call.shape[:2]) for call in told] == [(2, 154), (1, 77), (1, 154)]
+    assert torch.equal(told[1][0], told[0][0, :77]) and torch.equal(told[2][0], told[0][1])
+    assert padded.facts["Pad conds"] == "True" and "Pad conds" not in apart.facts and padded.image.tobytes() != apart.image.tobytes()
+    assert run(engine, steps=1, pad_prompts=False)[0].image == run(engine, steps=1)[0].image
+
+
 def test_networks_are_taken_out_before_schedules_are_read(engine: Engine, told: list[Tensor]) -> None:
     inside, outside = (pixels(engine, prompt=text) for text in ("[cat<lora:style:0.7>:dog:2]", "[cat:dog:2]<lora:style:0.7>"))
     assert inside == outside != pixels(engine, prompt="[cat:dog:2]")

@@ -109,7 +109,7 @@ class Sd1Model:
                 on_text()
             return self._encode(text, reading)
 
-        return conditioning(positive, negative, steps, hires_steps, states)
+        return conditioning(positive, negative, steps, hires_steps, states, pad=reading.pad)
 
     def _encode(self, text: str, reading: Reading) -> Tensor:
         networks = self._networks

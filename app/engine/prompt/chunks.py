@@ -22,11 +22,13 @@ class Reading:
         clip_skip: 1 = the last layer of the text encoder; n = the n-th from the end.
         emphasis: what brackets do; "None" takes them, and BREAK, for text like any other.
         backtrack: how many tokens before the end of a chunk a comma may stand to take what follows it to the next one; 0: never.
+        pad: whether the shorter of prompt and negative prompt is filled with the empty prompt; else their lengths differ.
     """
 
     clip_skip: int = 1
     emphasis: EmphasisMode = "Original"
     backtrack: int = 20
+    pad: bool = True
 
 
 PLAIN = Reading()

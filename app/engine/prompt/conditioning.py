@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ Timeline = Sequence[tuple[int, str]]
 
 @dataclass(frozen=True, eq=False)
 class Told:
-    """What the network is told in one step. All states have the same length.
+    """What the network is told in one step. All states have the same length, unless it was not asked to fill the negative prompt.
 
     Attributes:
         positives: (weight, hidden states (1,n,width)) of each AND part, at least one.
@@ -39,11 +40,13 @@ class Conditioning:
         steps: what the run counts to.
         ends: the last step of each moment, rising.
         moments: what is told up to that step; the same object where the same is told.
+        padded: whether a prompt or a negative prompt was filled with the empty prompt.
     """
 
     steps: int
     ends: tuple[int, ...]
     moments: tuple[Told, ...]
+    padded: bool = False
 
     def at(self, step: int, steps: int) -> Told:
         """What the network is told at a step. A1111's rule, off by one as it is: steps count from 0 here, yet from 1 in prompts.
@@ -75,7 +78,9 @@ def timelines(positive: str, steps: int, hires_steps: int | None = None) -> list
     return [(weight, schedule(text, steps, hires_steps)) for text, weight in parts]
 
 
-def conditioning(positive: str, negative: str | None, steps: int, hires_steps: int | None, encode: Callable[[str], Tensor]) -> Conditioning:
+def conditioning(
+    positive: str, negative: str | None, steps: int, hires_steps: int | None, encode: Callable[[str], Tensor], *, pad: bool = True
+) -> Conditioning:
     """Both prompts over the steps. Each distinct text is encoded once. A negative prompt may change on the way, but AND is a word in it.
 
     Args:
@@ -83,39 +88,43 @@ def conditioning(positive: str, negative: str | None, steps: int, hires_steps: i
         steps: of the first pass; counted by `schedule.counted_steps`.
         hires_steps: of the second pass, counted so too; when given, the answer is for that pass.
         encode: text -> hidden states (1, 77 * chunks, width).
+        pad: fill the shorter of prompt and negative prompt with the empty prompt.
     """
     lines = timelines(positive, steps, hires_steps)
     weights = [weight for weight, _ in lines]
     told = [line for _, line in lines] + ([] if negative is None else [schedule(negative, steps, hires_steps)])
-    states: dict[str, Tensor] = {}
+    state_of = cache(encode)
     for text in [text for line in told for _, text in line]:
-        if text not in states:
-            states[text] = encode(text)
+        state_of(text)
     ends = sorted({end for line in told for end, _ in line})
     known: dict[tuple[str, ...], Told] = {}
-    moments = []
+    moments, padded = [], False
     for end in ends:
         texts = tuple(line[bisect_left(line, end, key=lambda item: item[0])][1] for line in told)
         if texts not in known:
-            known[texts] = _together(weights, [states[text] for text in texts], lambda: encode(""))
+            plain = _together(weights, [state_of(text) for text in texts])
+            known[texts] = _padded(plain, state_of) if pad else plain
+            padded = padded or known[texts] is not plain
         moments.append(known[texts])
-    return Conditioning(ends[-1], tuple(ends), tuple(moments) if len(known) > 1 else (moments[0],))
+    return Conditioning(ends[-1], tuple(ends), tuple(moments) if len(known) > 1 else (moments[0],), padded)
 
 
-def _together(weights: Sequence[float], states: Sequence[Tensor], empty: Callable[[], Tensor]) -> Told:
-    """States of one moment made equally long as A1111 does it: short AND parts are filled with their own last vector, and then
-    the shorter of prompt and negative prompt with the empty prompt."""
+def _together(weights: Sequence[float], states: Sequence[Tensor]) -> Told:
+    """States of one moment, the negative prompt's last; short AND parts are filled with their own last vector, as A1111 does it."""
     count = len(weights)
     length = max(state.shape[1] for state in states[:count])
     positives = [torch.cat([state, state[:, -1:].expand(-1, length - state.shape[1], -1)], 1) if state.shape[1] < length else state for state in states[:count]]
-    if len(states) == count:
-        return Told(tuple(zip(weights, positives, strict=True)), None)
-    *positives, negative = (_filled(state, max(length, states[count].shape[1]), empty) for state in (*positives, states[count]))
-    return Told(tuple(zip(weights, positives, strict=True)), negative)
+    return Told(tuple(zip(weights, positives, strict=True)), states[count] if len(states) > count else None)
 
 
-def _filled(states: Tensor, length: int, empty: Callable[[], Tensor]) -> Tensor:
-    if states.shape[1] == length:
-        return states
-    blank = empty()
-    return torch.cat([states, *[blank] * ((length - states.shape[1]) // blank.shape[1])], 1)
+def _padded(told: Told, encode: Callable[[str], Tensor]) -> Told:
+    """The shorter of prompt and negative prompt filled with the empty prompt."""
+    if told.negative is None or told.negative.shape == told.positives[0][1].shape:
+        return told
+    length = max(told.negative.shape[1], told.positives[0][1].shape[1])
+    blank = encode("")
+
+    def filled(states: Tensor) -> Tensor:
+        return torch.cat([states, *[blank] * ((length - states.shape[1]) // blank.shape[1])], 1)
+
+    return Told(tuple((weight, filled(states)) for weight, states in told.positives), filled(told.negative))

@@ -18,10 +18,10 @@ class Encoder:
         return torch.full((1, 2 * max(1, len(text.split())), 3), float(len(self.asked)))
 
 
-def told(positive, negative, steps, hires_steps=None):
+def told(positive, negative, steps, hires_steps=None, pad=True):
     """(conditioning, text of a state by its first number)."""
     encoder = Encoder()
-    found = conditioning(positive, negative, steps, hires_steps, encoder)
+    found = conditioning(positive, negative, steps, hires_steps, encoder, pad=pad)
     return found, lambda state: encoder.asked[int(state[0, 0, 0]) - 1]
 
 
@@ -89,6 +89,14 @@ def test_all_states_of_a_step_are_equally_long_as_a1111_fills_them():
     changing = told("[x:one two three:5]", "n", 10)[0]
     assert changing.at(0, 10).negative.shape[1] == 2 and changing.at(9, 10).negative.shape[1] == 6
     assert told("x AND y", "one two three", 10)[0].at(0, 10).positives[1][1].shape == (1, 6, 3)
+
+
+def test_without_padding_a_negative_prompt_keeps_its_length():
+    found, _ = told("one two three AND x", "n", 10, pad=False)
+    at = found.at(0, 10)
+    assert at.negative.shape == (1, 2, 3) and {state.shape for _, state in at.positives} == {(1, 6, 3)} and not found.padded
+    assert told("one two three", "n", 10)[0].padded and not told("one two", "n n", 10)[0].padded and not told("one two three", None, 10)[0].padded
+    assert told("[x:one two three:5]", "n", 10)[0].padded
 
 
 def test_too_many_parts():

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from app.errors import NotFound
+from app.errors import NotFound, StudioError
 from app.grids.cells import count, lines_of
 from app.grids.request import GRID, parse_any
 from app.jobs import View
@@ -35,8 +35,11 @@ def saved_json(saved: Saved) -> dict[str, Any]:
 def pictures_of(request: dict[str, Any]) -> int:
     """How many pictures a job makes; cells of a grid that ask for the same count each."""
     if request.get("task") == GRID:
-        grid = parse_any(request)
-        return count(lines_of(grid)) * grid.base.pictures
+        try:
+            grid = parse_any(request)
+            return count(lines_of(grid)) * grid.base.pictures
+        except StudioError:  # a row of another version
+            return 0
     return int(request.get("keys") or request.get("batch_count", 1) * request.get("batch_size", 1))
 
 

@@ -4,8 +4,9 @@ import gradio as gr
 import pytest
 
 from app.extensions import Tab
+from app.grids.request import BASES
 from app.request import TASKS
-from app.ui import build, page_options
+from app.ui import build, gridform, page_options
 from app.ui.build import resizer
 from tests.api.conftest import make_studio
 
@@ -29,7 +30,9 @@ def test_only_the_five_generate_events_are_public(page: gr.Blocks) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_values_travel_by_the_names_of_the_fields(page: gr.Blocks, task: str) -> None:
     event = next(fn for fn in page.fns.values() if fn.api_visibility == "public" and fn.api_name == task)
-    assert set(event.input_keyword_names) == set(TASKS[task].model_fields) - {"task", "mask"}
+    names = {name for name in event.input_keyword_names if not name.startswith(gridform.PREFIX)}
+    assert names == set(TASKS[task].model_fields) - {"task", "mask"}
+    assert bool(set(event.input_keyword_names) - names) == (task in BASES)
 
 
 def test_every_component_of_ours_has_an_id_of_its_own(page: gr.Blocks) -> None:

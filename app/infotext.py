@@ -202,7 +202,7 @@ def fill(text: str, task: str = "txt2img") -> Filled:
     own = ZOOM_KEYS if task == "zoom" else OUTPAINT_KEYS
     values: dict[str, Any] = {"prompt": info.prompt, "negative_prompt": info.negative}
     if fields:
-        values["wildcards"] = False  # what was drawn is in the prompt
+        values |= {"wildcards": False, "styles": ()}  # what they made of the prompt is what the text says
         values["pad_prompts"] = fields.get("Version", "").startswith("Darkroom")  # A1111 does not pad unless it says so
         for key, (name, default) in KEYS.items():
             if value := fields.get(key, default):

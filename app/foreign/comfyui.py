@@ -115,8 +115,8 @@ def told(graph: Graph, start: Any) -> list[str]:
         if written:
             texts += [one for one in dict.fromkeys(written) if one and one not in texts]
             continue
-        ends = [node.inputs.get(key) for key in ("positive", "negative")]
-        if all(isinstance(end, Link) for end in ends) and link.slot < 2:
+        ends = [end for key in ("positive", "negative") if isinstance(end := node.inputs.get(key), Link)]
+        if len(ends) == 2 and link.slot < 2:
             waiting.append(ends[link.slot])
         else:
             waiting += [value for key, value in node.inputs.items() if isinstance(value, Link) and key not in NOT_TEXT]

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from app.errors import BadRequest, UnknownName
+from app.library.save import png_bytes
 from app.request import MAX_SEED, Txt2Img, parse_json
+from app.studio import Owner
 from app.ui.handler import checked, fitting, given, reader, submitter, toasts
 from app.work import Picture
 from tests.api.conftest import make_studio
@@ -136,3 +138,15 @@ def test_without_a_text_the_last_picture_fills_the_tab(studio, told: list[str]) 
 def test_a_dropped_picture_says_what_was_not_taken(studio, told: list[str]) -> None:
     values = reader("txt2img", studio, NAMES)(Event(request={"task": "txt2img", "steps": 3}, notes=["No <sampler>."]), Asker())
     assert values == {"steps": 3} and told == ["Parameters read from the picture. No &lt;sampler&gt;."]
+
+
+def test_a_foreign_picture_among_the_outputs_is_sent_with_its_parameters(studio) -> None:
+    from app.ui.handler import sent
+
+    folder = studio.settings.outputs_dir / "txt2img-images" / "2020-01-01"
+    folder.mkdir(parents=True)
+    (folder / "00001-99.png").write_bytes(png_bytes(Image.new("RGB", (64, 64)), INFOTEXT.replace("<b>gone</b>", "tiny")))
+    studio.library.reindex()
+    (saved,) = studio.library.newest(None, 5)
+    values = sent("txt2img", studio, Owner("anna"), saved.id)
+    assert (values["prompt"], values["sampler"], values["seed"], values["checkpoint"]) == ("a boat", "DPM++ 2M", "99", "tiny")

@@ -14,6 +14,7 @@ from app.foreign.data import Found, given, load_object, lora_tag, model_name, ta
 
 TEXTS = ("text", "text_g", "text_l", "clip_l", "t5xxl", "prompt", "string")
 NOT_TEXT = frozenset({"clip", "model", "vae", "control_net", "image", "latent", "pixels", "mask", "style_model", "clip_vision", "clip_vision_output"})
+MAX_SIDE = 65536
 _EMBEDDING = re.compile(r"\bembedding:(?=\S)")
 
 
@@ -89,11 +90,11 @@ def canvas(graph: Graph, sampler: Node, notes: list[str]) -> dict[str, Any]:
     for _, node in upstream(graph, sampler.inputs.get("latent_image"), only=("samples", "latent_image", "latent", "pixels", "image")):
         passes += is_sampler(node)
         factor = literal(graph, node.inputs.get("scale_by"), "scale_by", "float")
-        scale *= factor if isinstance(factor, int | float) and 0 < factor <= 16 else 1
+        scale *= factor if isinstance(factor, int | float) and 0 < factor <= 16 and scale < MAX_SIDE else 1
         width, height = (literal(graph, node.inputs.get(side), side, "int") for side in ("width", "height"))
         if node.kind.startswith("LoadImage"):
             return {"task": "img2img"}
-        if type(width) is int and type(height) is int and not is_sampler(node):
+        if all(type(side) is int and 0 < side <= MAX_SIDE for side in (width, height)) and not is_sampler(node):
             if passes > 1 or node.kind.startswith("LatentUpscale"):
                 notes.append("It was painted in several passes; the settings are those of the last one.")
             return {"width": round(width * scale / 8) * 8, "height": round(height * scale / 8) * 8}

@@ -26,7 +26,7 @@ def param(
         empty: what the picker calls the empty value, which it then offers first.
         bounds: pydantic's `ge`, `le`, `multiple_of`, `max_length`, `pattern`.
     """
-    extra = {"step": step, "widget": widget, "choices": choices, "empty": empty, "reach": reach}
+    extra: dict[str, Any] = {"step": step, "widget": widget, "choices": choices, "empty": empty, "reach": reach}
     return Field(default, title=label, description=help, json_schema_extra=extra, **bounds)
 
 

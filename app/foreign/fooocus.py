@@ -39,7 +39,7 @@ def read(chunks: Mapping[str, str]) -> Found | None:
     if (styles := text(said.get("styles"))) not in ("", "[]"):
         notes.append(f"Fooocus' own styles were not applied: {styles[:120]}.")
     if refiner := model_name(said.get("refiner_model")):
-        fields |= {"refiner": refiner, "refiner_switch_at": said.get("refiner_switch")}
+        fields |= {"refiner_checkpoint": refiner, "refiner_switch_at": said.get("refiner_switch")}
     return given(fields), notes
 
 

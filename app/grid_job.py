@@ -3,6 +3,7 @@
 `House` is what it needs of the studio, which it does not import.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -27,8 +28,8 @@ from app.settings import Settings
 from app.styles import Styles
 from app.work import Picture, Progress, Report
 
-FIRST_FACTS = ("Model hash", "Model", "VAE hash", "VAE")
-"""What a sheet says of the first picture's model, as A1111's grids do."""
+FIRST_FACTS = ("Model hash", "Model", "VAE hash", "VAE", "Variation seed")
+"""What a sheet says as its first picture does, like A1111's grids."""
 
 
 @dataclass(frozen=True)
@@ -203,21 +204,29 @@ class GridJobs:
     def _save_sheets(self, grid: Grid, lines: dict[Letter, Line], filled: list[Filled], done: Mapping[str, list[str]], job: Job, control: Control) -> None:
         """A sheet for each value of z, saved like a picture of the job."""
         for z, page in enumerate(pages(filled)):
-            shown = {(one.cell.x, one.cell.y): self._face(done[one.units[0].key]) for one in page}
-            columns, rows = (max(place[i] for place in shown) + 1 for i in (0, 1))
+            faces = {(one.cell.x, one.cell.y): self._face(done[one.units[0].key]) for one in page}
+            columns, rows = (max(place[i] for place in faces) + 1 for i in (0, 1))
+            shown = {place: saved for place, saved in faces.items() if saved}
+            if not shown:
+                continue
             largest = max(saved.width for saved in shown.values()), max(saved.height for saved in shown.values())
             labels = labels_of(lines, z) if grid.legend else Labels()
-            image, scale = sheet((columns, rows), largest, lambda x, y, shown=shown: opened(shown[x, y]), labels, grid.margin)
-            first, request = shown[0, 0], page[0].units[0].request
+            image, scale = sheet((columns, rows), largest, partial(opened, shown), labels, grid.margin)
+            first = next(iter(shown.values()))
+            request: Any = page[0].units[0].request
             read = parameters.parse(first.infotext).fields
             facts = {key: read[key] for key in FIRST_FACTS if key in read} | {"Size": f"{first.width}x{first.height}"} | texts.pairs(lines, scale)
             seed = int(getattr(request, "seed", 0))
             control.add_output(self._house.library.save(Picture(image, z, seed, facts), grid, job.id, job.owner, shown=self._house.styles.apply(request)).id)
 
-    def _face(self, ids: list[str]) -> Saved:
-        """What stands for a cell on the sheet: its first picture, and of that one what the last pass made."""
-        pictures = [self._house.library.get(picture_id, None) for picture_id in ids]
-        return [saved for saved in pictures if embedded(saved.path)[0].get("index", 0) == 0][-1]
+    def _face(self, ids: list[str]) -> Saved | None:
+        """What stands for a cell on the sheet: its first picture, and of that one what the last pass made; None when it was deleted meanwhile."""
+        found = None
+        for picture_id in ids:
+            with contextlib.suppress(NotFound):
+                saved = self._house.library.get(picture_id, None)
+                found = saved if embedded(saved.path)[0].get("index", 0) == 0 else found
+        return found
 
 
 def key_of(request: str) -> str:
@@ -254,9 +263,11 @@ def labels_of(lines: dict[Letter, Line], z: int) -> Labels:
     return Labels(columns, rows, lines["z"].points[z].label if "z" in lines else "")
 
 
-def opened(saved: Saved) -> Image.Image:
-    """The pixels of a saved picture."""
-    with Image.open(saved.path, formats=FORMATS) as image:
+def opened(shown: Mapping[tuple[int, int], Saved], x: int, y: int) -> Image.Image:
+    """The pixels of the saved picture that stands at a place of the sheet; white where there is none."""
+    if (x, y) not in shown:
+        return Image.new("RGB", (1, 1), "white")
+    with Image.open(shown[x, y].path, formats=FORMATS) as image:
         return image.convert("RGB")
 
 

@@ -213,3 +213,19 @@ def test_a_batch_in_a_cell_is_saved_and_its_first_picture_shown(house: Studio) -
     *cells, sheet = outputs(house, house.submit(grid({"batch_size": 2}, x=axis("styles", "None, Neon"), legend=False, margin=4), ANNA))
     assert len(cells) == 4 and sheet.width == 64 * 2 + 4 and sheet.height == 64
     assert np.array_equal(pixels(sheet)[:, :64], pixels(cells[0])) and np.array_equal(pixels(sheet)[:, 68:], pixels(cells[2]))
+
+
+def test_a_picture_deleted_meanwhile_leaves_its_place_empty(house: Studio) -> None:
+    run = house.run
+
+    def first_goes(asked: Any, *others: Any) -> None:
+        run(asked, *others)
+        if asked.seed == 1:
+            house.library.delete(others[2].ids[0], None)
+
+    house.run = first_goes  # type: ignore[method-assign]
+    house.start()
+    job = house.submit(grid(x=axis("seed", "1, 2"), legend=False), ANNA)
+    assert finished(house, job).job.state == "done"
+    (sheet,) = [saved for saved in house.library.of_job(job.id) if saved.task == "grid"]
+    assert sheet.width == 128 and (pixels(sheet)[:, :64] == 255).all() and not (pixels(sheet)[:, 64:] == 255).all()

@@ -16,6 +16,7 @@ from PIL import Image
 from app import __version__, infotext
 from app.decode import FORMATS, MAX_PIXELS, UNREADABLE
 from app.errors import BadSettings, DiskTrouble, NotFound
+from app.grids.request import Grid
 from app.library import save
 from app.library.assets import Assets
 from app.library.index import Index, Saved
@@ -71,17 +72,18 @@ class Library:
 
     # ---- saving
 
-    def save(self, picture: Picture, request: AnyTask, job_id: str, owner: str, shown: AnyTask | None = None) -> Saved:
+    def save(self, picture: Picture, request: AnyTask | Grid, job_id: str, owner: str, shown: AnyTask | None = None) -> Saved:
         """Save a picture as PNG that holds its request. On return it is on the disk, whole.
 
         Args:
             request: as it was asked for; kept losslessly.
-            shown: as it was run, with styles applied, for the infotext; None: the same.
+            shown: as it was run, with styles applied, for the infotext; None: the same. For the sheet of a grid its first cell.
 
         Raises:
             DiskTrouble: it could not be written; nothing is left behind, and the picture is kept for `retry_unsaved`.
         """
-        text = infotext.write(shown or request, picture.facts, picture.index, picture.seed, picture.image.size)
+        told = shown or (request.base if isinstance(request, Grid) else request)
+        text = infotext.write(told, picture.facts, picture.index, picture.seed, picture.image.size)
         width, height = picture.image.size
         saved = self._draft(request, job_id, owner, "image", (width, height), text)
         data = save.png_bytes(picture.image, text, chunk(saved, picture.index))
@@ -125,7 +127,7 @@ class Library:
                 raise
             raise save.trouble(error, VIDEO_HINT) from None
 
-    def _draft(self, request: AnyTask, job_id: str, owner: str, kind: str, size: tuple[int, int], text: str) -> Saved:
+    def _draft(self, request: AnyTask | Grid, job_id: str, owner: str, kind: str, size: tuple[int, int], text: str) -> Saved:
         return Saved(uuid.uuid4().hex, self.root, job_id, owner, request.task, kind, *size, time.time(), request.model_dump_json(), text)  # type: ignore[arg-type]
 
     def _keep(self, unsaved: Unsaved) -> Saved:

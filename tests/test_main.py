@@ -168,8 +168,8 @@ def test_models_are_listed_with_family_and_hash(cli, tiny_folder: Path, tmp_path
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        ("txt2img --steps 0", "Sampling steps (steps) is 0, but it must be a whole number from 1 to 150."),
-        ("txt2img --steps many", "Sampling steps (steps) is 'many', but it must be a whole number from 1 to 150."),
+        ("txt2img --steps 0", "Sampling steps (steps) is 0, but it must be a whole number from 1 to 1000."),
+        ("txt2img --steps many", "Sampling steps (steps) is 'many', but it must be a whole number from 1 to 1000."),
         ("txt2img --width 65", "Width (width) is 65, but it must be a whole number from 64 to 4096, a multiple of 8."),
         ("txt2img --cfg-scale nan", "CFG scale (cfg_scale) is 'nan', but it must be a number from 0 to 30."),
         ("txt2img --stpes 3", "There is no flag '--stpes'. Did you mean '--steps'?"),

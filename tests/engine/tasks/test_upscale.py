@@ -11,9 +11,9 @@ from PIL import Image
 from app.api.bodies import read_embedded
 from app.engine.tasks.upscale import upscale
 from app.errors import BadRequest, Refused, UnknownName
-from app.parameters import parse as parse_text
 from app.jobs import Job
 from app.library.save import png_bytes
+from app.parameters import parse as parse_text
 from app.request import AnyTask, Upscale, parse
 from app.settings import Settings
 from app.studio import Owner, Studio
@@ -60,7 +60,7 @@ def test_the_larger_picture_lands_in_the_library_and_says_where_it_came_from(stu
     assert saved.infotext == HOUSE + ", Postprocess upscale by: 2, Postprocess upscaler: twice"
     fields = parse_text(saved.infotext).fields
     assert (fields["Seed"], fields["Postprocess upscaler"]) == ("77", "twice")
-    embedded = read_embedded(saved.path.read_bytes())
+    embedded = read_embedded(saved.path.read_bytes(), studio.shelf)
     assert parse(embedded["request"]) == asked(studio, scale=2, parameters=HOUSE)
 
 

@@ -101,8 +101,8 @@ def test_every_cell_is_the_picture_that_was_asked_for_singly(house: Studio) -> N
 
 def test_each_checkpoint_is_loaded_once_whatever_the_axes_order(house: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []
-    family = FAMILIES["sd1"]
-    monkeypatch.setitem(FAMILIES, "sd1", replace(family, load=lambda file, *others: loaded.append(file.name) or family.load(file, *others)))
+    for name, family in list(FAMILIES.items()):  # another test's extension may have added one that takes these files
+        monkeypatch.setitem(FAMILIES, name, replace(family, load=lambda file, *others, load=family.load: loaded.append(file.name) or load(file, *others)))
     house.start()
     house.engine()._models.budget = 0  # type: ignore[attr-defined]
     for axes in ({"x": axis("checkpoint", "oth, tiny"), "y": axis("steps", "1, 2")}, {"x": axis("steps", "1, 2"), "y": axis("Checkpoint name", "other, tiny")}):

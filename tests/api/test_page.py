@@ -100,7 +100,7 @@ def test_the_schema_describes_our_routes_only(house):
     assert {"/v1/jobs", "/v1/jobs/{job_id}/events", "/v1/pictures", "/v1/outputs/{name}", "/v1/choices", "/healthz"} <= paths
     assert not [path for path in paths if "gradio" in path]
     kinds = schema["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
-    assert len(kinds) == 5
+    assert len(kinds) == 7  # five that paint, upscale, grid
 
 
 def test_what_the_page_submits_belongs_to_its_browser(house):

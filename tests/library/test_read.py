@@ -43,7 +43,13 @@ def fields(task: type[AnyRequest]) -> st.SearchStrategy[AnyRequest]:
                 values[name] = st.lists(st.text(st.characters(codec="utf-8"), max_size=9), max_size=3)
             case "string" if name != "task":
                 values[name] = st.text(st.characters(codec="utf-8"), max_size=40)
-    return st.fixed_dictionaries(values).map(lambda found: parse({"task": task.model_fields["task"].default, **found}))
+    return st.fixed_dictionaries(values).map(lambda found: parse({"task": task.model_fields["task"].default, **in_order(found)}))
+
+
+def in_order(found: dict[str, Any]) -> dict[str, Any]:
+    """The same values with the ends of the schedule the right way round."""
+    low, high = sorted((found.get("sigma_min", 0.0), found.get("sigma_max", 0.0)))
+    return found | ({"sigma_min": low, "sigma_max": high} if "sigma_max" in found and low < high else {"sigma_min": 0.0})
 
 
 @settings(deadline=None, max_examples=60, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -103,8 +103,8 @@ def test_each_checkpoint_is_loaded_once_whatever_the_axes_order(house: Studio, m
     loaded: list[str] = []
     for name, family in list(FAMILIES.items()):  # another test's extension may have added one that takes these files
         monkeypatch.setitem(FAMILIES, name, replace(family, load=lambda file, *others, load=family.load: loaded.append(file.name) or load(file, *others)))
+    house.engine()._models.budget = 0  # type: ignore[attr-defined]  # before the worker, which would build another
     house.start()
-    house.engine()._models.budget = 0  # type: ignore[attr-defined]
     for axes in ({"x": axis("checkpoint", "oth, tiny"), "y": axis("steps", "1, 2")}, {"x": axis("steps", "1, 2"), "y": axis("Checkpoint name", "other, tiny")}):
         loaded.clear()
         *cells, sheet = outputs(house, house.submit(grid(**axes), ANNA))

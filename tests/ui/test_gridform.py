@@ -75,7 +75,7 @@ def test_a_grid_from_the_page(visit):
         field = page.locator(f"#txt2img_grid_{name} input").first
         field.click()
         field.fill(label)
-        page.get_by_role("option", name=label, exact=True).click()
+        page.get_by_role("option", name=label, exact=True).last.click()  # the other list may still be fading out
     page.locator("#txt2img_grid_y_fill").click()
     values = page.locator("#txt2img_grid_y_values textarea, #txt2img_grid_y_values input")
     expect(values).to_have_value("1-150 [5]")

@@ -82,7 +82,7 @@ def _run(options: argparse.Namespace) -> None:
     elif options.stage in enlarging.COMMANDS:
         enlarging.run_command(options, job, _say)
     elif options.stage in ("vae", "unet") and options.workers > 1:
-        workers.run_crew(options.stage, job, _say)
+        workers.run_crew(getattr(stages, f"{options.stage}_crew_stage"), job, _say)
     else:
         getattr(stages, f"{options.stage}_stage")(job, _say)
 

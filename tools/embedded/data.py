@@ -1,6 +1,7 @@
 """The files of a training run in one folder: rendered pictures, cached latents and cached text states, by collection."""
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import Pool
@@ -104,17 +105,22 @@ def render_seed(collection: Collection, seed: int) -> np.ndarray:
     return render(sample_scene(seed), collection.width, collection.height, collection.style)
 
 
+def in_processes(draw: Callable[[int], np.ndarray], seeds: range, workers: int, chunk: int) -> Iterator[np.ndarray]:
+    """What `draw` makes of each seed, in order, by `workers` processes."""
+    with Pool(workers) as pool:
+        yield from pool.imap(draw, seeds, chunksize=chunk)
+        pool.close()  # leaving the block ends the workers with SIGTERM, which the command line catches in order to save
+        pool.join()
+
+
 def render_collection(workshop: Workshop, name: str, count: int, workers: int) -> None:
     """Render the first `count` pictures of a collection with `workers` processes."""
     workshop.folder.mkdir(parents=True, exist_ok=True)
     collection = COLLECTIONS[name]
     pictures = np.empty((count, collection.height, collection.width, 3), np.uint8)
     seeds = range(collection.first_seed, collection.first_seed + count)
-    with Pool(workers) as pool:
-        for index, picture in enumerate(pool.imap(partial(render_seed, collection), seeds, chunksize=64)):
-            pictures[index] = picture
-        pool.close()  # leaving the block ends the workers with SIGTERM, which the command line catches in order to save
-        pool.join()
+    for index, picture in enumerate(in_processes(partial(render_seed, collection), seeds, workers, 64)):
+        pictures[index] = picture
     save_array(pictures, workshop.pictures(name))
 
 

@@ -1,10 +1,8 @@
 """The stages that derive something from a finished base: what is trained, for how long, and the file that comes out."""
 
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,8 @@ from tools.embedded.ldm import write_ldm
 from tools.embedded.lora import Adapters, Ranks, attach
 from tools.embedded.scenes.captions import STYLE_TRIGGERS
 from tools.embedded.stages import Job
-from tools.embedded.training import Report, Schedule, Slice, run_training
+from tools.embedded.training import Report, Schedule, run_training
+from tools.embedded.workers import run_crew
 
 STYLE_RANKS = Ranks(8, 3)
 LCM_RANKS = Ranks(12, 12)
@@ -179,11 +178,11 @@ PLANS: dict[str, Callable[[Job, Derivation, int], Plan]] = {
 }
 
 
-def _member(job: Job, wanted: Derivation, rank: int, report: Report) -> None:
+def _member(wanted: Derivation, job: Job, rank: int, report: Report) -> None:
     """One of `job.workers` processes trains; the first writes the file when the training is complete."""
     plan = PLANS[wanted.kind](job, wanted, rank)
     if job.workers > 1:
-        done = stages._train_in_crew(job, wanted.name, rank, plan.trainer, plan.schedule, report)
+        done = stages.train_in_crew(job, wanted.name, rank, plan.trainer, plan.schedule, report)
     else:
         done = run_training(plan.trainer, job.run(wanted.name, plan.trainer.settings.batch), plan.schedule, report, job.part)
     if done >= plan.schedule.steps and rank == 0:
@@ -191,27 +190,7 @@ def _member(job: Job, wanted: Derivation, rank: int, report: Report) -> None:
         report(f"{path.stat().st_size} bytes in {path}")
 
 
-def _ignore(line: str) -> None:
-    """Only the first worker reports."""
-
-
-def _work(job: Job, wanted: Derivation, rank: int) -> None:
-    """One worker besides the first; it stops when the first does."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    _member(job, wanted, rank, _ignore)
-
-
 def derive(job: Job, wanted: Derivation, report: Report) -> None:
     """Train and write one member of the family; a training that was stopped goes on."""
     prepare(job, wanted, report)
-    if job.workers > 1:
-        (job.workshop.folder / "crew").unlink(missing_ok=True)
-        torch.set_num_threads(1)
-    steps = job.part.steps if job.part else None
-    others = [get_context("spawn").Process(target=_work, args=(replace(job, part=Slice(steps)), wanted, rank)) for rank in range(1, job.workers)]
-    for process in others:
-        process.start()
-    _member(job, wanted, 0, report)
-    for process in others:
-        process.join()
+    run_crew(partial(_member, wanted), job, report)

@@ -163,11 +163,11 @@ def vae_stage(job: Job, report: Report) -> None:
 def vae_crew_stage(job: Job, rank: int, report: Report) -> None:
     """The same as one of `job.workers` processes; `rank` 0 saves, reports and finishes."""
     inner, schedule = _vae_trainer(job, rank), _vae_schedule(job)
-    if _train_in_crew(job, "vae", rank, inner, schedule, report) == schedule.steps and rank == 0:
+    if train_in_crew(job, "vae", rank, inner, schedule, report) == schedule.steps and rank == 0:
         _finish_vae(job, inner, report)
 
 
-def _train_in_crew(job: Job, name: str, rank: int, inner: crew.Member, schedule: Schedule, report: Report) -> int:
+def train_in_crew(job: Job, name: str, rank: int, inner: crew.Member, schedule: Schedule, report: Report) -> int:
     """Train as one of several processes; returns the steps done."""
     crew.join_crew(job.workshop.folder, rank, job.workers)
     run = replace(job.run(name, inner.settings.batch * job.workers), grain=crew.EVERY, keeps=rank == 0)
@@ -214,7 +214,7 @@ def unet_stage(job: Job, report: Report) -> None:
 
 def unet_crew_stage(job: Job, rank: int, report: Report) -> None:
     """The same as one of `job.workers` processes; `rank` 0 saves and reports."""
-    _train_in_crew(job, "unet", rank, _unet_trainer(job, rank), Schedule(job.steps or 6000, 1e-3), report)
+    train_in_crew(job, "unet", rank, _unet_trainer(job, rank), Schedule(job.steps or 6000, 1e-3), report)
 
 
 def export_stage(job: Job, target: Path, report: Report) -> None:

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from tools.embedded.sheet import contact_sheet
 from tools.embedded.training import Average, apply_gradients, step_generator
 from tools.embedded.upscaler_samples import SCALE, SHOWN, Pairs, UpscalerSettings, sample_batch, to_unit
+from tools.embedded.vae import laplacian
 
 FEATURES, LAYERS = 48, 8
 EDGE_WEIGHT = 1.0
@@ -91,11 +92,6 @@ def _bicubic_rows() -> torch.Tensor:
     return found.reshape(3 * SCALE**2, 27, 3, 3)
 
 
-def _laplacian(pictures: torch.Tensor) -> torch.Tensor:
-    """What a picture loses when it is halved and enlarged again."""
-    return pictures - F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")
-
-
 class UpscalerTrainer:
     """Trains the network on `pairs`; see `training.Trainer`."""
 
@@ -113,7 +109,7 @@ class UpscalerTrainer:
             output = self.network(small)
         output = output.float()
         pixels = (output - large).abs().mean()
-        loss = pixels + EDGE_WEIGHT * (_laplacian(output) - _laplacian(large)).abs().mean()
+        loss = pixels + EDGE_WEIGHT * (laplacian(output) - laplacian(large)).abs().mean()
         apply_gradients(self.optimiser, loss, learning_rate)
         self.average.update(number)
         return {"loss": loss.item(), "psnr": -10 * math.log10(max(1e-9, (output - large).square().mean().item()))}

@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import dataclass
-from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from PIL import Image
 
-from tools.embedded.data import save_array
+from tools.embedded.data import in_processes, save_array
 from tools.embedded.scenes.draw import render
 from tools.embedded.scenes.grammar import sample_scene
 from tools.embedded.training import step_generator
@@ -79,8 +78,7 @@ def draw_pictures(folder: Path, count: int, workers: int) -> np.ndarray:
     path = folder / "upscaler-pictures.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with Pool(workers) as pool:
-            save_array(np.stack(pool.map(draw_large, range(FIRST_SEED, FIRST_SEED + count), chunksize=4)), path)
+        save_array(np.stack(list(in_processes(draw_large, range(FIRST_SEED, FIRST_SEED + count), workers, 4))), path)
     return np.load(path, mmap_mode="r")
 
 

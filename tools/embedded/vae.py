@@ -78,7 +78,7 @@ def random_crops(pictures: Album, settings: VaeSettings, generator: torch.Genera
     return to_float(crops)
 
 
-def _laplacian(pictures: torch.Tensor) -> torch.Tensor:
+def laplacian(pictures: torch.Tensor) -> torch.Tensor:
     """What a picture loses when it is halved and enlarged again."""
     return pictures - F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")
 
@@ -86,7 +86,7 @@ def _laplacian(pictures: torch.Tensor) -> torch.Tensor:
 def reconstruction_loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Distance of two batches of pictures (n, 3, h, w); see the module's docstring."""
     error = output - target
-    edges = (_laplacian(output) - _laplacian(target)).abs().mean()
+    edges = (laplacian(output) - laplacian(target)).abs().mean()
     return error.abs().mean() + 0.5 * error.square().mean() + edges + 0.5 * F.avg_pool2d(error, 4).abs().mean()
 
 

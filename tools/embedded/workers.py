@@ -1,35 +1,39 @@
 """Starting the processes of a crew: one per worker, one thread each."""
 
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing import get_context
 
 import torch
 
-from tools.embedded import stages
 from tools.embedded.stages import Job
 from tools.embedded.training import Report, Slice
+
+Member = Callable[[Job, int, Report], None]
+"""What each process does, given its rank; a function of a module, or a `partial` of one, so that it can be sent."""
 
 
 def _ignore(line: str) -> None:
     """Only the first worker reports."""
 
 
-def _work(stage: str, job: Job, rank: int) -> None:
+def _work(member: Member, job: Job, rank: int) -> None:
     """One worker besides the first; it stops when the first does."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
-    getattr(stages, f"{stage}_crew_stage")(job, rank, _ignore)
+    member(job, rank, _ignore)
 
 
-def run_crew(stage: str, job: Job, report: Report) -> None:
-    """Start the other workers of a stage and be the first; `stage` is "vae" or "unet"."""
-    (job.workshop.folder / "crew").unlink(missing_ok=True)
-    torch.set_num_threads(1)
+def run_crew(member: Member, job: Job, report: Report) -> None:
+    """Start the other workers and be the first; alone where `job.workers` is 1."""
+    if job.workers > 1:
+        (job.workshop.folder / "crew").unlink(missing_ok=True)
+        torch.set_num_threads(1)
     steps = job.part.steps if job.part else None
-    others = [get_context("spawn").Process(target=_work, args=(stage, replace(job, part=Slice(steps)), rank)) for rank in range(1, job.workers)]
+    others = [get_context("spawn").Process(target=_work, args=(member, replace(job, part=Slice(steps)), rank)) for rank in range(1, job.workers)]
     for process in others:
         process.start()
-    getattr(stages, f"{stage}_crew_stage")(job, 0, report)
+    member(job, 0, report)
     for process in others:
         process.join()

@@ -7,7 +7,7 @@
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from app.engine.checkpoints.find import Shelf
+from app.engine.engine import Engine
+from app.extensions import Extensions
+from app.settings import Settings
 from tools.embedded.ldm import ldm_state_dict
 
 WIDTH = 32
@@ -222,3 +226,15 @@ def both(told):
     """Hidden states of the prompt and of the negative prompt, in a conditioning that does not change on the way."""
     at = told.at(0, told.steps)
     return at.positives[0][1], at.negative
+
+
+def engine(folder: Path) -> Engine:
+    """An engine on the CPU whose only model is "tiny", which is made below `folder`."""
+    make_folder(folder / "tiny")
+    nowhere = folder / "none"
+    nowhere.mkdir()
+    none = (nowhere,)
+    settings = replace(
+        Settings(), checkpoint_dirs=(folder,), vae_dirs=none, lora_dirs=none, embedding_dirs=none, extension_dir=nowhere, cpu_parts=frozenset({"all"})
+    )  # fmt: skip
+    return Engine(settings, Shelf(settings), Extensions())

@@ -1,21 +1,19 @@
 """What a request says about guidance, seeds, samplers and schedules reaches the network, through the real engine on a tiny checkpoint."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from app.engine.checkpoints.find import Shelf
 from app.engine.engine import Engine
 from app.extensions import Extensions
 from app.infotext import write
 from app.library.read import one_picture
 from app.library.save import png_bytes
 from app.request import parse
-from app.settings import ROOT, Settings
+from app.settings import ROOT
 from app.work import Picture
 from tests import tiny
 
@@ -28,14 +26,7 @@ VARIED = {"subseed": 40, "subseed_strength": 0.3}
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder = tmp_path_factory.mktemp("brush")
-    tiny.make_folder(folder / "tiny")
-    nowhere = folder / "none"
-    nowhere.mkdir()
-    none = (nowhere,)
-    settings = replace(
-        Settings(), checkpoint_dirs=(folder,), vae_dirs=none, lora_dirs=none, embedding_dirs=none, extension_dir=nowhere, cpu_parts=frozenset({"all"})
-    )  # fmt: skip
-    return Engine(settings, Shelf(settings), Extensions())
+    return tiny.engine(folder)
 
 
 @pytest.fixture

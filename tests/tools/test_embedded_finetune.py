@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
+pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
 
 from tools.embedded.distil import parted  # noqa: E402
 from tools.embedded.finetune import Finetuner, Lesson, TuneSettings, add_noise, rounded  # noqa: E402

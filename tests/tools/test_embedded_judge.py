@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
+pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
 
 from safetensors.torch import save_file  # noqa: E402
 
@@ -94,7 +95,6 @@ def test_nobody_is_judged_on_what_was_learnt() -> None:
 
 
 def test_the_judges_styles_are_the_renderers() -> None:
-    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
     from tools.embedded.scenes.styles import STYLES
 
     assert judge.STYLES == STYLES
@@ -235,7 +235,6 @@ def test_the_table_of_edits_has_every_checkpoint_of_this_judge(tmp_path: Path) -
 
 
 def test_balloons_are_masked_where_they_are() -> None:
-    pytest.importorskip("skia", reason="skia-python is a dependency of the training kit alone")
     (case,) = edits.removals(1, {})
     share = (case.mask > 0).mean()
     assert 0.01 < share < 0.5

@@ -1,7 +1,6 @@
 """Every task through the real engine, on random weights: the promises must hold whatever the model draws."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,8 @@ import pytest
 from app import video, zoom_frames
 from app.canvas.blend import depth
 from app.canvas.mask import blurred
-from app.engine.checkpoints.find import Shelf
 from app.engine.engine import Engine
 from app.errors import Cancelled
-from app.extensions import Extensions
-from app.settings import Settings
 from app.work import Picture, Progress
 from tests import tiny
 from tests.engine.tasks.test_tasks import MASK, NOISE, SMALL, asked, pixels
@@ -27,14 +23,7 @@ GIVEN = {"image": PICTURE, "mask": PART}
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder = tmp_path_factory.mktemp("tasks")
-    tiny.make_folder(folder / "tiny")
-    nowhere = folder / "none"
-    nowhere.mkdir()
-    none = (nowhere,)
-    settings = replace(
-        Settings(), checkpoint_dirs=(folder,), vae_dirs=none, lora_dirs=none, embedding_dirs=none, extension_dir=nowhere, cpu_parts=frozenset({"all"})
-    )  # fmt: skip
-    return Engine(settings, Shelf(settings), Extensions())
+    return tiny.engine(folder)
 
 
 def run(engine: Engine, task: str, told: list[Progress] | None = None, **values: Any) -> Iterator[Picture]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.engine.checkpoints.hashes import Hashes
+from app.engine.checkpoints.sidecars import NOTHING, Sidecar
 from app.errors import BadCheckpoint
 
 MAX_HEADER = 32 * 2**20
@@ -62,6 +63,13 @@ class ModelFile:
         triggers: the words that call for what it was trained on.
         preview: a sample picture that lies beside it.
         base: the folder checkpoint that a single file takes its configs and word list from.
+        prediction: "epsilon", "v_prediction", "sample", or "" when neither header nor sidecar tells.
+        zero_snr: it was trained on noise levels that end in pure noise (terminal signal-to-noise ratio 0).
+        inputs: input channels of its UNet; 0 when it has none.
+        variant: "lcm", "turbo", "lightning" or "hyper" when it was distilled to a few steps, else "".
+        missing: "text encoder", "VAE": what a checkpoint does not hold and the request must name from elsewhere.
+        config: NAME.yaml beside it.
+        sidecar: what NAME.json and NAME.civitai.info beside it say.
     """
 
     name: str
@@ -79,6 +87,13 @@ class ModelFile:
     triggers: tuple[str, ...] = ()
     preview: Path | None = None
     base: Path | None = None
+    prediction: str = ""
+    zero_snr: bool = False
+    inputs: int = 0
+    variant: str = ""
+    missing: tuple[str, ...] = ()
+    config: Path | None = None
+    sidecar: Sidecar = NOTHING
 
     def short_hash(self) -> str:
         """First 10 hex digits of the sha256, A1111's "Model hash"; reads the whole file the first time. "" when it cannot be read."""

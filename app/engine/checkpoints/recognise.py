@@ -18,8 +18,10 @@ LABELS = {
     "sd1": "an SD 1.x", "sd2": "an SD 2.x", "sdxl": "an SDXL", "sdxl-refiner": "an SDXL refiner", "sd3": "an SD 3", "flux": "a Flux", "auraflow": "an AuraFlow",
     "pixart": "a PixArt", "hunyuan": "a Hunyuan", "wan": "a Wan", "qwen-image": "a Qwen-Image", "cascade": "a Stable Cascade", "unknown": "an unknown",
 }
-INPAINTING = {"sd1": "sd1-inpaint"}
-"""Family -> the family of its checkpoints with 9 input channels."""
+BY_INPUTS = {
+    ("sd1", 9): "sd1-inpaint", ("sd1", 8): "sd1-ip2p", ("sd2", 9): "sd2-inpaint", ("sd2", 5): "sd2-depth", ("sdxl", 9): "sdxl-inpaint", ("sdxl", 8): "sdxl-ip2p",
+}
+"""(Family with 4 input channels, input channels) -> family of checkpoints with that many."""
 INPUTS = {9: "an inpainting model", 8: "an instruct-pix2pix model", 5: "a depth model", 7: "an upscaler"}
 PICKLES = {".ckpt", ".pt", ".pth", ".bin"}
 
@@ -28,13 +30,13 @@ def family_problem(name: str, family: str, noun: str = "model") -> str:
     """One sentence when a family cannot be run, else ""."""
     if family in FAMILIES:
         return ""
-    runs = ", ".join(row.label for row in FAMILIES.values() if row.name not in INPAINTING.values())
+    runs = ", ".join(row.label for row in FAMILIES.values() if row.group in ("", row.name))
     return f"'{name}' is {LABELS.get(family, 'a ' + family)} {noun}; this version runs {runs} models."
 
 
 def usual_side(family: str) -> int:
     """The side in pixels that a family usually draws at."""
-    return FAMILIES[family].native if family in FAMILIES else {"sd2": 768}.get(family, 1024)
+    return FAMILIES[family].native if family in FAMILIES else 1024
 
 
 def recognise(header: Header) -> tuple[str, str]:
@@ -52,7 +54,8 @@ def _checkpoint(header: Header) -> tuple[str, str] | None:
     if not header.has(UNET):
         return None
     family = _unet_family(header, UNET) or _other_family(header, UNET) or "unknown"
-    return "checkpoint", INPAINTING.get(family, family) if header.shape(UNET + "input_blocks.0.0.weight")[1:2] == (9,) else family
+    channels = (*header.shape(UNET + "input_blocks.0.0.weight"), 4, 4)[1]
+    return "checkpoint", BY_INPUTS.get((family, channels), family)
 
 
 def _unet_family(header: Header, prefix: str) -> str | None:
@@ -179,9 +182,9 @@ def file_problem(name: str, kind: str, family: str, header: Header) -> str:
 
 def _checkpoint_problem(name: str, header: Header) -> str:
     channels = (*header.shape(UNET + "input_blocks.0.0.weight"), 4, 4)[1]
-    if channels not in (4, 9):
+    if channels not in (4, 5, 8, 9):
         return _inputs_problem(name, channels)
-    if not header.has("cond_stage_model."):
+    if not header.has("cond_stage_model.") and not header.has("conditioner."):
         return f"'{name}' has no text encoder (no tensor starts with 'cond_stage_model.'); Darkroom needs the whole checkpoint."
     words = next((tensor.shape[0] for key, tensor in header.tensors.items() if key.endswith("embeddings.token_embedding.weight") and tensor.shape), CLIP_WORDS)
     if words != CLIP_WORDS and BASE_KEY not in header.metadata:
@@ -191,7 +194,7 @@ def _checkpoint_problem(name: str, header: Header) -> str:
 
 def _inputs_problem(name: str, channels: object) -> str:
     kind = INPUTS.get(channels, "a special model") if isinstance(channels, int) else "a special model"
-    return f"'{name}' is {kind} with {channels} input channels; this version runs models with 4 or 9."
+    return f"'{name}' is {kind} with {channels} input channels; this version runs models with 4, 5, 8 or 9."
 
 
 def is_model_folder(path: Path) -> str:
@@ -232,7 +235,7 @@ def inspect_folder(path: Path, name: str, hashes: Hashes | None = None) -> Model
         problem = family_problem(path.name, family)
         native = _folder_native(path, config, usual_side(family))
         if not problem:
-            if (channels := config.get("in_channels", 4)) not in (4, 9):
+            if (channels := config.get("in_channels", 4)) not in (4, 5, 8, 9):
                 problem = _inputs_problem(path.name, channels)
             for part in ("unet", "vae", "text_encoder"):
                 config_of(path / part)
@@ -261,9 +264,10 @@ def _folder_family(path: Path, unet: dict[str, object]) -> str:
     if not unet:
         return "unknown"
     if unet.get("addition_embed_type") == "text_time" or "text_encoder_2" in set(parts_of(index)):
-        return "sdxl" if "text_encoder" in set(parts_of(index)) else "sdxl-refiner"
+        family = "sdxl" if "text_encoder" in set(parts_of(index)) else "sdxl-refiner"
+        return BY_INPUTS.get((family, unet.get("in_channels", 4)), family)
     family = "sd2" if unet.get("use_linear_projection") else "sd1"
-    return INPAINTING.get(family, family) if unet.get("in_channels") == 9 else family
+    return BY_INPUTS.get((family, unet.get("in_channels", 4)), family)
 
 
 def _folder_native(path: Path, unet: dict[str, object], usual: int) -> int:

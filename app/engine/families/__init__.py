@@ -1,11 +1,13 @@
 """The table of checkpoint families. Imports nothing heavy: a row's `load` does that when it is called.
 
-To add one: write `load(file, vae, plan) -> Model` (see docs/architecture.md for what a Model does) and add a row, here or
+To add one: write `load(file, parts, plan) -> Model` (see docs/architecture.md for what a Model does) and add a row, here or
 from an extension's hook `register_families`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 
@@ -16,10 +18,11 @@ class Family:
     Attributes:
         name: as `ModelFile.family` says it.
         label: its name for people ("SD 1.x").
-        load: (ModelFile, the ModelFile of another VAE or None, DevicePlan) -> Model; raises BadCheckpoint.
+        load: (ModelFile, the parts that come from other files, DevicePlan) -> Model; raises BadCheckpoint.
         recognise: True for the `Header` of a safetensors file that is one; needed only for families that
             `app.engine.checkpoints.recognise` does not know.
         native: usual side in pixels.
+        group: what LoRAs, embeddings and text encoders must be made for, see `group_of`; "" stands for the name.
     """
 
     name: str
@@ -27,20 +30,35 @@ class Family:
     load: Callable[[Any, Any, Any], Any]
     recognise: Callable[[Any], bool] | None = None
     native: int = 512
+    group: str = ""
 
 
-def _load_sd1(file: Any, vae: Any, plan: Any) -> Any:
-    from app.engine.families.sd1 import load
-
-    return load(file, vae, plan)
+def _load(module: str, file: Any, parts: Any, plan: Any) -> Any:
+    return import_module(f"app.engine.families.{module}").load(file, parts, plan)
 
 
-def _load_sd1_inpaint(file: Any, vae: Any, plan: Any) -> Any:
-    from app.engine.families.sd1_inpaint import load
-
-    return load(file, vae, plan)
+def _row(name: str, label: str, module: str, group: str, native: int) -> Family:
+    return Family(name, label, partial(_load, module), None, native, group)
 
 
 FAMILIES: dict[str, Family] = {
-    row.name: row for row in (Family("sd1", "SD 1.x", _load_sd1), Family("sd1-inpaint", "SD 1.x inpainting", _load_sd1_inpaint))
+    row.name: row
+    for row in (
+        _row("sd1", "SD 1.x", "sd1", "sd1", 512),
+        _row("sd1-inpaint", "SD 1.x inpainting", "sd1_inpaint", "sd1", 512),
+        _row("sd1-ip2p", "SD 1.x InstructPix2Pix", "sd1_edit", "sd1", 512),
+        _row("sd2", "SD 2.x", "sd2", "sd2", 768),
+        _row("sd2-inpaint", "SD 2.x inpainting", "sd2_inpaint", "sd2", 512),
+        _row("sd2-depth", "SD 2.x depth", "sd2_depth", "sd2", 512),
+        _row("sdxl", "SDXL", "sdxl", "sdxl", 1024),
+        _row("sdxl-inpaint", "SDXL inpainting", "sdxl_inpaint", "sdxl", 1024),
+        _row("sdxl-ip2p", "SDXL InstructPix2Pix", "sdxl_edit", "sdxl", 768),
+        _row("sdxl-refiner", "SDXL refiner", "sdxl_refiner", "sdxl-refiner", 1024),
+    )
 }
+
+
+def group_of(family: str) -> str:
+    """What LoRAs, embeddings and text encoders share: "sd1", "sd2", "sdxl", "sdxl-refiner"; a family without a row is its own group."""
+    row = FAMILIES.get(family)
+    return (row.group if row else "") or family

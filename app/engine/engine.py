@@ -10,6 +10,7 @@ from app.engine.checkpoints.cache import ModelCache
 from app.engine.checkpoints.describe import BYTES
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
+from app.engine.checkpoints.networks import Parts
 from app.engine.device import CPU, attention_name, free_bytes, is_out_of_memory, make_plan
 from app.engine.families import FAMILIES
 from app.engine.families.sd1 import Sd1Model
@@ -74,7 +75,7 @@ class Engine:
             raise BadCheckpoint(f"'{file.name}' is of the family {file.family}, which this version does not run.")
         key = (file.path, file.fingerprint(), other and other.fingerprint())
         try:
-            return self._models.get(key, self._expected(file), lambda: family.load(file, other, self.plan))
+            return self._models.get(key, self._expected(file), lambda: family.load(file, Parts(other), self.plan))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -14,14 +14,15 @@ def recognise(header):
     return is_sd1 and ("v_pred" in header.tensors or header.metadata.get("modelspec.prediction_type") in ("v", "v_prediction"))
 
 
-def load(file, vae, plan):
+def load(file, parts, plan):
     from dataclasses import replace
 
-    from app.engine.checkpoints.load import Dtypes, load_sd1
+    from app.engine.checkpoints.load import load_networks
+    from app.engine.checkpoints.networks import Dtypes
     from app.engine.families.sd1 import Sd1Model
 
-    networks = load_sd1(file, vae, Dtypes(plan.dtype, plan.dtype, plan.vae_dtype))
-    return Sd1Model(file, vae, replace(networks, prediction_type="v_prediction"), plan)
+    networks = load_networks(file, parts, Dtypes(plan.dtype, plan.dtype, plan.vae_dtype))
+    return Sd1Model(file, parts, replace(networks, prediction_type="v_prediction"), plan)
 
 
 @hook

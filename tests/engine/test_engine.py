@@ -305,7 +305,7 @@ def test_a_checkpoint_that_does_not_fit_into_memory_says_so_and_the_next_one_run
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("app.engine.families.sd1.load_sd1", full)
+        patch.setattr("app.engine.families.sd1.load_networks", full)
         with pytest.raises(OutOfMemory, match=r"not enough memory to load 'a' \(\d"):
             paint(engine, request())
     assert paint(engine, request())[0].shape == (64, 64, 3)

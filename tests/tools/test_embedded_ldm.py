@@ -62,21 +62,22 @@ def test_stock_diffusers_reads_what_was_written(made: tiny.Parts, base: Path, tm
 
 @pytest.mark.parametrize("fp8", [False, True], ids=["fp16", "fp8"])
 def test_the_app_reads_what_was_written(made: tiny.Parts, base: Path, tmp_path: Path, fp8: bool) -> None:
-    from app.engine.checkpoints.load import Dtypes, load_sd1
+    from app.engine.checkpoints.load import load_networks
+    from app.engine.checkpoints.networks import Dtypes, Parts
     from app.engine.checkpoints.recognise import inspect_file, inspect_folder
 
     path, channels = tmp_path / "style.safetensors", made.unet.config.in_channels
     write_ldm(path, made.unet, made.vae, made.text_encoder, {BASE_KEY: "base"}, fp8)
     file = inspect_file(path, "style", "checkpoint", bases=base.parent)
     assert (file.family, file.problem, file.precision) == ("sd1" if channels == 4 else "sd1-inpaint", "", "fp8" if fp8 else "fp16")
-    networks = load_sd1(file, None, Dtypes(), channels)
+    networks = load_networks(file, Parts(), Dtypes())
     read = ldm_state_dict(networks.unet, networks.vae, networks.text_encoder)
     written = ldm_state_dict(made.unet, made.vae, made.text_encoder)
     assert read.keys() == written.keys() and all(torch.equal(read[name], rounded(name, written[name], fp8)) for name in read)
     if not fp8:
         tokens, x = torch.tensor([[3, 60, 70, 5]]), torch.randn(1, channels, 8, 8, generator=torch.Generator().manual_seed(0))
         halves = tiny.write_folder(tmp_path / "half", made, dtype=torch.float16)
-        folder = load_sd1(inspect_folder(halves, "half"), None, Dtypes(), channels)
+        folder = load_networks(inspect_folder(halves, "half"), Parts(), Dtypes())
         with torch.no_grad():
             states = [part.text_encoder(tokens)[0] for part in (networks, folder)]
             assert torch.equal(*states) and torch.equal(*(part.unet(x, 500, states[0])[0] for part in (networks, folder)))

@@ -7,7 +7,6 @@ the tensor. Modules are built on the meta device (no memory, no random numbers) 
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from app.engine.checkpoints.header import Header, ModelFile, config_of, read_header, weight_files
+from app.engine.checkpoints.networks import Dtypes, Networks, Parts, TextTower
 from app.engine.checkpoints.read import read_all, read_weights
 from app.engine.checkpoints.recognise import STEMS, part_weights
 from app.engine.families import sd1_layout as layout
@@ -29,50 +29,24 @@ from app.errors import BadCheckpoint
 Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 
-@dataclass(frozen=True)
-class Dtypes:
-    """In which precision each network is kept."""
-
-    unet: torch.dtype = torch.float32
-    text_encoder: torch.dtype = torch.float32
-    vae: torch.dtype = torch.float32
+INPUTS = {"sd1-inpaint": 9}
+"""Family -> input channels that its UNet must have; 4 where it is not listed."""
 
 
-@dataclass
-class Networks:
-    """What a Stable Diffusion 1 checkpoint consists of, on the CPU.
-
-    Attributes:
-        alphas_cumprod: (n,) float64, the noise levels it was trained on.
-        prediction_type: "epsilon", "v_prediction" or "sample" (the denoised latents themselves, x0).
-    """
-
-    unet: Any
-    vae: Any
-    text_encoder: Any
-    vocabulary: Vocabulary
-    alphas_cumprod: np.ndarray
-    prediction_type: str
-
-
-def load_sd1(file: ModelFile, vae: ModelFile | None, dtypes: Dtypes, inputs: int = 4) -> Networks:
-    """The networks of a checkpoint, with its own VAE or another one.
-
-    Args:
-        inputs: input channels that its UNet must have; 9 for inpainting.
+def load_networks(file: ModelFile, parts: Parts, dtypes: Dtypes) -> Networks:
+    """The networks of a checkpoint, with its own parts or others.
 
     Raises:
         BadCheckpoint: one sentence that names what is missing, misshapen or damaged.
     """
-    if file.problem:
-        raise BadCheckpoint(file.problem)
-    if vae is not None and vae.problem:
-        raise BadCheckpoint(vae.problem)
+    for chosen in (file, parts.vae, parts.text):
+        if chosen is not None and chosen.problem:
+            raise BadCheckpoint(chosen.problem)
     load = _from_folder if file.path.is_dir() else _from_single
-    networks = load(file, dtypes, vae is None)
-    if vae is not None:
-        networks.vae = load_vae(vae, dtypes.vae)
-    _check_fit(networks, file, inputs)
+    networks = load(file, dtypes, parts.vae is None)
+    if parts.vae is not None:
+        networks.vae = load_vae(parts.vae, dtypes.vae)
+    _check_fit(networks, file, INPUTS.get(file.family, 4))
     return networks
 
 
@@ -96,7 +70,7 @@ def _from_folder(file: ModelFile, dtypes: Dtypes, own_vae: bool) -> Networks:
     vocabulary = folder_vocabulary(path / "tokenizer")
     _check_words(vocabulary, text, path)
     scheduler = _scheduler(path)
-    return Networks(unet, vae, text, vocabulary, _alphas(scheduler, path), _prediction(scheduler, path))
+    return Networks(unet, vae, (TextTower("text_encoder", text, vocabulary, "clip-l"),), _alphas(scheduler, path), _prediction(scheduler, path))
 
 
 def _check_words(vocabulary: Vocabulary, text_encoder: Any, path: Path) -> None:
@@ -180,7 +154,7 @@ def _from_single(file: ModelFile, dtypes: Dtypes, own_vae: bool) -> Networks:
     assign(unet, layout.convert_unet(layout.stripped(read_weights(path, dtypes.unet, lambda name: name.startswith(layout.UNET)), (layout.UNET,)), config))
     assign(text, layout.clip_part(read_weights(path, dtypes.text_encoder, lambda name: name.startswith("cond_stage_model."))))
     scheduler = _scheduler(base) if base else {}
-    return Networks(unet, vae, text, vocabulary, _alphas(scheduler, base or path), _prediction(scheduler, base or path))
+    return Networks(unet, vae, (TextTower("text_encoder", text, vocabulary, "clip-l"),), _alphas(scheduler, base or path), _prediction(scheduler, base or path))
 
 
 def _single_vae(file: ModelFile, header: Header, dtype: torch.dtype) -> nn.Module:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from app.engine.adapters import Adapters, Lora, dictionary
 from app.engine.checkpoints.header import ModelFile
-from app.engine.checkpoints.load import Dtypes, Networks, load_sd1
+from app.engine.checkpoints.load import load_networks
+from app.engine.checkpoints.networks import Dtypes, Networks, Parts
 from app.engine.device import DevicePlan
 from app.engine.guidance import Guidance, Guided
 from app.engine.placement import Placement
@@ -41,7 +42,7 @@ class Sd1Model:
     latent_factor = 8
     channels = 4
 
-    def __init__(self, file: ModelFile, vae: ModelFile | None, networks: Networks, plan: DevicePlan) -> None:
+    def __init__(self, file: ModelFile, parts: Parts, networks: Networks, plan: DevicePlan) -> None:
         self.file, self.plan = file, plan
         self.table = TrainingTable(networks.alphas_cumprod)
         self.placement = Placement({"unet": networks.unet, "vae": networks.vae, "text_encoder": networks.text_encoder}, plan)
@@ -49,8 +50,8 @@ class Sd1Model:
         self.adapters = Adapters(networks.unet, networks.text_encoder, file.name)
         self.embeddings: Sequence[ModelFile] = ()
         self.facts = {"Model hash": file.short_hash(), "Model": file.path.name if file.path.is_dir() else file.path.stem}
-        if vae is not None:
-            self.facts |= {"VAE hash": vae.short_hash(), "VAE": vae.path.name}
+        if parts.vae is not None:
+            self.facts |= {"VAE hash": parts.vae.short_hash(), "VAE": parts.vae.path.name}
         self._networks = networks
         self._preview: Preview | None = None
 
@@ -188,6 +189,6 @@ class Sd1Model:
         return self._preview
 
 
-def load(file: ModelFile, vae: ModelFile | None, plan: DevicePlan) -> Sd1Model:
+def load(file: ModelFile, parts: Parts, plan: DevicePlan) -> Sd1Model:
     """Raises BadCheckpoint."""
-    return Sd1Model(file, vae, load_sd1(file, vae, Dtypes(plan.dtype, plan.dtype, plan.vae_dtype)), plan)
+    return Sd1Model(file, parts, load_networks(file, parts, Dtypes(plan.dtype, plan.dtype, plan.vae_dtype)), plan)

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from app.engine.checkpoints.header import ModelFile
-from app.engine.checkpoints.load import Dtypes, load_sd1
+from app.engine.checkpoints.load import load_networks
+from app.engine.checkpoints.networks import Dtypes, Parts
 from app.engine.device import DevicePlan
 from app.engine.families.sd1 import Sd1Model
-
-INPUTS = 9
 
 
 class Sd1InpaintModel(Sd1Model):
@@ -28,6 +27,6 @@ class Sd1InpaintModel(Sd1Model):
         return torch.cat([mask.to(torch.float32), self.encode_image(pixels)], 1)
 
 
-def load(file: ModelFile, vae: ModelFile | None, plan: DevicePlan) -> Sd1InpaintModel:
+def load(file: ModelFile, parts: Parts, plan: DevicePlan) -> Sd1InpaintModel:
     """Raises BadCheckpoint."""
-    return Sd1InpaintModel(file, vae, load_sd1(file, vae, Dtypes(plan.dtype, plan.dtype, plan.vae_dtype), INPUTS), plan)
+    return Sd1InpaintModel(file, parts, load_networks(file, parts, Dtypes(plan.dtype, plan.dtype, plan.vae_dtype)), plan)

@@ -9,7 +9,8 @@ from diffusers import DDPMScheduler
 from safetensors.torch import load_file, save_file
 
 from app.engine.checkpoints.cache import ModelCache
-from app.engine.checkpoints.load import Dtypes, load_sd1, load_vae
+from app.engine.checkpoints.load import load_networks, load_vae
+from app.engine.checkpoints.networks import Dtypes, Parts
 from app.engine.checkpoints.read import read_weights
 from app.engine.checkpoints.recognise import inspect_file, inspect_folder, inspect_vae_folder
 from app.errors import BadCheckpoint
@@ -35,7 +36,7 @@ def folder(made, tmp_path_factory):
 
 def load(path, dtypes=None, vae=None):
     file = inspect_folder(path, path.name) if path.is_dir() else inspect_file(path, path.stem, "checkpoint")
-    return load_sd1(file, vae, dtypes or Dtypes())
+    return load_networks(file, Parts(vae=vae), dtypes or Dtypes())
 
 
 def written(path, weights):
@@ -167,7 +168,7 @@ def test_a_vocabulary_of_another_size_is_refused(tmp_path):
     with pytest.raises(BadCheckpoint, match=r"knows \d+ words, not CLIP's 49408, and does not say whose"):
         load(path)
     with pytest.raises(BadCheckpoint, match="its word list has 49408 words, its text encoder"):
-        load_sd1(replace(inspect_file(path, "x", "checkpoint"), problem=""), None, Dtypes())
+        load_networks(replace(inspect_file(path, "x", "checkpoint"), problem=""), Parts(), Dtypes())
 
 
 def test_fp16_variant_and_v_prediction(tmp_path):

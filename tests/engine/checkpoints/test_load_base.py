@@ -1,12 +1,14 @@
 """Single files whose metadata names the folder that their configs, word list and noise levels come from."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from app.engine.checkpoints.load import Dtypes, load_sd1, load_vae
+from app.engine.checkpoints.load import load_networks, load_vae
+from app.engine.checkpoints.networks import Dtypes, Parts
 from app.engine.checkpoints.read import read_weights
 from app.engine.checkpoints.recognise import inspect_file, inspect_folder
 from app.engine.prompt.counter import count_tokens
@@ -46,8 +48,8 @@ def bases(embedded, tmp_path_factory):
     return folder
 
 
-def based(path, bases, dtypes=None, inputs=4):
-    return load_sd1(inspect_file(path, path.stem, "checkpoint", bases=bases), None, dtypes or Dtypes(), inputs)
+def based(path, bases, dtypes=None, **changes):
+    return load_networks(replace(inspect_file(path, path.stem, "checkpoint", bases=bases), **changes), Parts(), dtypes or Dtypes())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float8_e4m3fn, torch.float8_e5m2])
@@ -57,7 +59,7 @@ def test_what_shapes_do_not_tell_comes_from_the_base(embedded, bases, dtype, tmp
     plain = ldm_state_dict(other.unet, other.vae, other.text_encoder)
     weights = {name: tensor.to(dtype) if name.startswith(U) and tensor.dim() > 1 else tensor for name, tensor in plain.items()}
     networks = based(written(path, weights, {BASE_KEY: "base"}), bases)
-    parted = load_sd1(inspect_folder(bases / "base", "base"), None, Dtypes())
+    parted = load_networks(inspect_folder(bases / "base", "base"), Parts(), Dtypes())
     assert dict(networks.unet.config) == dict(parted.unet.config) and dict(networks.vae.config) == dict(parted.vae.config)
     assert networks.text_encoder.config.num_attention_heads == 4 and networks.vae.config.norm_num_groups == 4 and networks.vae.config.scaling_factor == 0.2
     assert networks.vocabulary is parted.vocabulary and networks.unet.dtype == torch.float32
@@ -87,7 +89,7 @@ def test_a_file_that_is_not_of_its_base_is_refused(bases, tmp_path):
     with pytest.raises(BadCheckpoint, match=r"^'x.safetensors' (is incomplete|does not fit)"):
         based(path, bases)
     with pytest.raises(BadCheckpoint, match=r"'x\.safetensors' needs the checkpoint 'base', which is not in models/embedded"):
-        load_sd1(inspect_file(path, "x", "checkpoint"), None, Dtypes())
+        load_networks(inspect_file(path, "x", "checkpoint"), Parts(), Dtypes())
 
 
 def test_a_vae_alone_may_name_its_base(embedded, bases, tmp_path):
@@ -99,9 +101,9 @@ def test_a_vae_alone_may_name_its_base(embedded, bases, tmp_path):
 def test_inpainting_files_load_where_9_channels_are_asked_for_and_nowhere_else(bases, tmp_path):
     other = tiny.embedded_parts(6, in_channels=9)
     path = written(tmp_path / "x.safetensors", tiny.ldm_weights(other), {BASE_KEY: "base"})
-    assert same(based(path, bases, inputs=9).unet, other.unet)
+    assert same(based(path, bases).unet, other.unet)
     with pytest.raises(BadCheckpoint, match=r"UNet of 'x\.safetensors' has 9 input channels, but 4 are needed"):
-        based(path, bases)
+        based(path, bases, family="sd1")
 
 
 def test_scaled_fp8_weights_are_scaled(tmp_path):

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from app.engine.checkpoints.networks import Parts
 from app.engine.checkpoints.recognise import inspect_folder
 from app.engine.device import DevicePlan
 from app.engine.families.sd1 import load
@@ -16,7 +17,7 @@ X = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tiny.make_folder(tmp_path_factory.mktemp("sd1") / "tiny")
-    return load(inspect_folder(path, "tiny"), None, DevicePlan())
+    return load(inspect_folder(path, "tiny"), Parts(), DevicePlan())
 
 
 @torch.no_grad()
@@ -36,7 +37,7 @@ def test_denoised_is_x_less_sigma_times_the_predicted_noise(model):
 
 
 def test_v_prediction(model, tmp_path):
-    other = load(inspect_folder(tiny.make_folder(tmp_path / "v", prediction_type="v_prediction"), "v"), None, DevicePlan())
+    other = load(inspect_folder(tiny.make_folder(tmp_path / "v", prediction_type="v_prediction"), "v"), Parts(), DevicePlan())
     told, sigma = other.encode_prompt("a cat", None), 2.0
     c = 1 / math.sqrt(sigma**2 + 1)
     expected = X * c**2 - sigma * c * spoken(other, X, sigma, tiny.both(told)[0])
@@ -45,7 +46,7 @@ def test_v_prediction(model, tmp_path):
 
 def test_x0_prediction(model, tmp_path):
     """A network that answers the denoised latents: no arithmetic is left to do, whatever the noise level."""
-    other = load(inspect_folder(tiny.make_folder(tmp_path / "x0", prediction_type="sample"), "x0"), None, DevicePlan())
+    other = load(inspect_folder(tiny.make_folder(tmp_path / "x0", prediction_type="sample"), "x0"), Parts(), DevicePlan())
     told = other.encode_prompt("a cat", None)
     for sigma in (14.6, 2.0, 0.03):
         answer = spoken(other, X * sigma, sigma, tiny.both(told)[0])

@@ -1,12 +1,14 @@
 """The 9-channel family: what its UNet is given, from folders and from single files."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from app.engine.checkpoints.networks import Parts
 from app.engine.checkpoints.recognise import inspect_file, inspect_folder
 from app.engine.device import DevicePlan
 from app.engine.families import FAMILIES
@@ -39,7 +41,7 @@ def folder(made: tiny.Parts, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(folder: Path) -> Sd1InpaintModel:
     file = inspect_folder(folder, "nine")
-    return FAMILIES[file.family].load(file, None, DevicePlan())
+    return FAMILIES[file.family].load(file, Parts(), DevicePlan())
 
 
 def test_the_unet_reads_latents_mask_and_masked_picture_in_this_order(model: Sd1InpaintModel) -> None:
@@ -84,7 +86,7 @@ def test_a_single_file_says_the_same_as_the_folder(embedded: bool, made: tiny.Pa
     assert [(file.family, file.problem) for file in files] == [("sd1-inpaint", "")] * 2
     answers = []
     for file in files:
-        model = FAMILIES[file.family].load(file, None, DevicePlan())
+        model = FAMILIES[file.family].load(file, Parts(), DevicePlan())
         around = model.surroundings(normal(1, 3, 64, 64).clamp(-1, 1), torch.ones(1, 1, 8, 8))
         answers.append(model.denoiser(model.encode_prompt("the house", ""), Guidance(4.0), around)(normal(1, 4, 8, 8), 2.0))
     assert torch.equal(*answers)
@@ -92,4 +94,4 @@ def test_a_single_file_says_the_same_as_the_folder(embedded: bool, made: tiny.Pa
 
 def test_no_other_family_takes_its_files(folder: Path) -> None:
     with pytest.raises(BadCheckpoint, match="has 9 input channels, but 4 are needed"):
-        load_sd1(inspect_folder(folder, "nine"), None, DevicePlan())
+        load_sd1(replace(inspect_folder(folder, "nine"), family="sd1"), Parts(), DevicePlan())

@@ -72,6 +72,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add("--vae-dir", action="append", metavar="FOLDER", help="look for VAEs here first; may be given several times")
     add("--outputs-dir", metavar="FOLDER", help="where pictures are saved (outputs beside webui.py)")
     add("--grid-limit", metavar="NUMBER", help="how many pictures one grid may have (500)")
+    add("--allow-pickles", action="store_true", help="open .ckpt, .pt, .pth and .bin files too, without running what is in them")
+    add("--warm-ram", metavar="GB", help="RAM for checkpoints that stay loaded for a quick swap; 0 keeps one (half of the free RAM)")
     add("--medvram", action="store_true", help="for little video memory: whole models move to the card in turn")
     add("--lowvram", action="store_true", help="for very little video memory: layers move to the card in turn; slow")
     add("--xformers", action="store_true", help="use xformers' attention, where it is installed and the device is CUDA")
@@ -160,7 +162,7 @@ def _toml_value(key: str, value: Any, action: argparse.Action, folder: Path) -> 
         return value
     many = action.nargs == "*" or isinstance(action, argparse._AppendAction)
     items = value if many and isinstance(value, list) else [value]
-    if any(isinstance(item, bool) or not isinstance(item, (str, int)) for item in items):
+    if any(isinstance(item, bool) or not isinstance(item, (str, int, float)) for item in items):
         raise BadSettings(f"settings.toml: {key} is {value!r}, but it must be {'text or a list of texts' if many else 'text or a number'}.")
     items = [str(folder / Path(str(item)).expanduser()) if key.endswith("_dir") else str(item) for item in items]
     return items if many else items[0]
@@ -208,6 +210,8 @@ def _settings(values: Values, root: Path) -> Settings:
         autolaunch=bool(values.get("autolaunch")),
         theme=_one_of("theme", values.get("theme", "auto"), THEMES),
         grid_limit=_grid_limit(values.get("grid_limit", "500")),
+        allow_pickles=bool(values.get("allow_pickles")),
+        warm_ram=_warm_ram(values.get("warm_ram")),
     )
 
 
@@ -227,6 +231,15 @@ def _grid_limit(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", value) or not 1 <= int(value) <= 10_000:
         raise BadSettings(f"--grid-limit is '{value[:80]}', but it must be a whole number from 1 to 10000.")
     return int(value)
+
+
+def _warm_ram(value: str | None) -> int | None:
+    """GB -> bytes."""
+    if value is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,4}([.][0-9]{1,3})?", value):
+        raise BadSettings(f"--warm-ram is '{value[:80]}', but it must be a number of GB such as 8 or 2.5, or 0.")
+    return int(float(value) * 1e9)
 
 
 def _host(values: Values) -> tuple[str, str]:

@@ -21,6 +21,8 @@ class Settings:
         cpu_parts: what is kept on the CPU: {"all"}, {"vae"} or nothing.
         theme: "auto" follows the browser.
         grid_limit: how many pictures one grid may have.
+        allow_pickles: whether .ckpt, .pt, .pth and .bin are opened (weights only, see app/engine/checkpoints/pickles.py).
+        warm_ram: RAM in bytes that loaded checkpoints may take together; 0 keeps one; None: half of what is free at the start.
     """
 
     root: Path = ROOT
@@ -46,3 +48,5 @@ class Settings:
     autolaunch: bool = False
     theme: Literal["auto", "light", "dark"] = "auto"
     grid_limit: int = 500
+    allow_pickles: bool = False
+    warm_ram: int | None = None

@@ -59,6 +59,9 @@ def test_defaults_of_the_flags_are_those_of_the_class() -> None:
         ("--use-cpu vae --xformers", {"cpu_parts": frozenset({"vae"}), "attention": "xformers"}),
         ("--autolaunch", {"autolaunch": True}),
         ("--theme dark", {"theme": "dark"}),
+        ("--allow-pickles", {"allow_pickles": True}),
+        ("--warm-ram 2.5", {"warm_ram": 2_500_000_000}),
+        ("--warm-ram 0", {"warm_ram": 0}),
     ],
 )
 def test_every_flag_has_an_effect(read, argv: str, expected: dict[str, object]) -> None:
@@ -140,6 +143,7 @@ def test_the_file_takes_lists_and_its_folders_count_from_it(read, tmp_path: Path
         ("--use-cpu vea", "--use-cpu is 'vea', but it must be one of all, vae."),
         ("--precision fp16", "--precision is 'fp16', but it must be one of autocast, half, full."),
         ("--theme solarized", "--theme is 'solarized', but it must be one of auto, light, dark."),
+        ("--warm-ram much", "--warm-ram is 'much', but it must be a number of GB such as 8 or 2.5, or 0."),
         ("--server-name a/b", "--server-name is 'a/b', but it must be a host name or an address such as 192.168.1.5."),
     ],
 )

@@ -264,17 +264,24 @@ def test_styles_are_told_apart_by_simple_figures(styled_pictures: dict[str, np.n
     def colours(picture: np.ndarray) -> int:
         return len(np.unique(picture.reshape(-1, 3), axis=0))
 
-    def chroma(picture: np.ndarray) -> float:
-        return float(np.median(np.ptp(picture.astype(int), axis=2)))
-
     for style, pictures in styled_pictures.items():
         for picture in pictures:
             assert (colours(picture) < 60) == (style == "pixel")
             rim = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
             assert (np.median(rim.min(1)) > 190) or style != "watercolour"
             assert (np.median(picture) < 70) or style != "neon"
-    ink_chroma = max(chroma(picture) for picture in styled_pictures["ink"])
-    assert ink_chroma < min(chroma(picture) for style in ("flat", "pixel") for picture in styled_pictures[style])
+
+
+def test_all_but_the_hero_is_drawn_with_one_ink(styled_pictures: dict[str, np.ndarray]) -> None:
+    from tools.embedded.scenes.draw import paint
+    from tools.embedded.scenes.ink import PAPER
+
+    for seed, picture in enumerate(styled_pictures["ink"]):
+        hero = paint(sample_scene(seed), 96, 64, "ink").hero()
+        near = sum(np.roll(hero, (down, right), (0, 1)) for down in range(-3, 4) for right in range(-3, 4)) > 0
+        red, _, blue = np.moveaxis((picture / 255 / PAPER)[~near], -1, 0)
+        assert (blue - red).min() > -0.03  # paper where they are equal, indigo ink where blue is left
+        assert (blue - red).max() > 0.1
 
 
 def test_pixel_art_lies_on_its_grid(styled_pictures: dict[str, np.ndarray]) -> None:

@@ -6,8 +6,23 @@ from app.engine.samplers import resolve_pair, resolve_sampler
 from app.engine.schedules import resolve_schedule
 from app.engine.upscalers import find_hires_upscaler
 from app.errors import BadCheckpoint
-from app.request import AnyRequest, Txt2Img
+from app.grids.request import Grid
+from app.request import AnyRequest, Asked, Txt2Img
 from app.settings import Settings
+
+LOADED = ("checkpoint", "vae", "text_encoder")
+"""Fields that say which model files a job needs to have loaded before it can begin."""
+
+
+def group_of(request: Asked) -> str:
+    """What the queue takes together: jobs that need the same model files; "" for those that need none. The names are the canonical ones.
+
+    A grid that goes through several is a group of its own, as something else is loaded when it is over.
+    """
+    if not isinstance(request, Grid):
+        return "\n".join(getattr(request, name, "") for name in LOADED) if hasattr(request, "checkpoint") else ""
+    axes = [f"{axis.field}: {axis.values}" for axis in request.axes.values() if axis.field in LOADED]
+    return "\n".join([group_of(request.base), *axes])
 
 
 def usable(file: ModelFile) -> ModelFile:

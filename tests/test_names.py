@@ -6,8 +6,9 @@ import pytest
 
 from app.engine.checkpoints.find import Shelf
 from app.errors import BadCheckpoint, UnknownName
-from app.names import canonical
-from app.request import Img2Img, Txt2Img
+from app.grids.request import Axis, Grid
+from app.names import canonical, group_of
+from app.request import Img2Img, Txt2Img, Upscale
 from app.settings import Settings
 from tests import tiny
 
@@ -49,3 +50,12 @@ def test_refiners_that_cannot_be_used(house: tuple[Shelf, Settings]) -> None:
         canonical(Img2Img(image="0" * 64, refiner_checkpoint="xl"), *house)
     with pytest.raises(BadCheckpoint):
         canonical(Txt2Img(refiner_checkpoint="broken"), *house)
+
+
+def test_jobs_of_the_same_model_files_are_one_group() -> None:
+    plain = Txt2Img(checkpoint="a", vae="v", prompt="a cat", steps=3)
+    grid = Grid(base=plain, x=Axis(field="steps", values="1, 2"))
+    assert group_of(plain) == group_of(Img2Img(checkpoint="a", vae="v", image="0" * 64)) == group_of(grid) != ""
+    others = [Txt2Img(checkpoint="b", vae="v"), Txt2Img(checkpoint="a"), Grid(base=plain, x=Axis(field="checkpoint", values="a, b"))]
+    assert len({group_of(request) for request in (plain, *others)}) == 4
+    assert group_of(Upscale(image="0" * 64)) == ""

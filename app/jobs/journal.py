@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from app.errors import BadSettings, DiskTrouble, NotFound
+from app.jobs import choosing
 from app.jobs.ballast import Ballast
+from app.jobs.choosing import Waiting
 from app.jobs.lock import FolderLock
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
@@ -26,16 +28,19 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs(
     id TEXT PRIMARY KEY, seq INTEGER NOT NULL UNIQUE, owner TEXT NOT NULL, task TEXT NOT NULL,
     state TEXT NOT NULL, request TEXT NOT NULL, outputs TEXT NOT NULL DEFAULT '[]', error TEXT NOT NULL DEFAULT '',
-    created REAL NOT NULL, started REAL NOT NULL DEFAULT 0, finished REAL NOT NULL DEFAULT 0);
+    created REAL NOT NULL, started REAL NOT NULL DEFAULT 0, finished REAL NOT NULL DEFAULT 0,
+    models TEXT NOT NULL DEFAULT '', overtaken INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs(state, owner, seq);
 CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs(owner, seq);
 CREATE TABLE IF NOT EXISTS turns(owner TEXT PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS events(job TEXT NOT NULL, time REAL NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_job ON events(job);
 """
-COLUMNS = "id, owner, task, state, request, outputs, error, created, started, finished, seq"
+ADDED = {"models": "TEXT NOT NULL DEFAULT ''", "overtaken": "INTEGER NOT NULL DEFAULT 0"}
+"""Columns that came later: a journal from before gets them, and a Darkroom from before can still read and write it."""
+COLUMNS = "id, owner, task, state, request, outputs, error, created, started, finished, seq, models"
 T = TypeVar("T")
-NAMES = COLUMNS.split(", ")
+NAMES = [*COLUMNS.split(", ")[:-1], "group"]
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +52,7 @@ class Job:
         request: the request as JSON; outputs: ids of saved pictures, in order; error: one sentence, or "".
         created, started, finished: seconds since 1970, 0.0 when it did not happen yet; for showing only.
         seq: 1, 2, 3 ... in the order of arrival; this is what orders jobs, clocks jump.
+        group: what it needs to have loaded: jobs of one group are run one after the other, see `choosing`; "": nothing.
     """
 
     id: str
@@ -60,6 +66,7 @@ class Job:
     started: float
     finished: float
     seq: int
+    group: str = ""
 
     @property
     def over(self) -> bool:
@@ -87,6 +94,8 @@ class Journal:
         """
         self._lock = threading.RLock()
         self._closed = False
+        self._loaded = ""
+        self._order: list[str] | None = None
         self._ballast = Ballast(folder / ".ballast")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -110,6 +119,9 @@ class Journal:
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=4194304"):
                 database.execute(f"PRAGMA {pragma}")
             database.executescript(f"{SCHEMA} PRAGMA user_version={VERSION};")
+            there = {row[1] for row in database.execute("PRAGMA table_info(jobs)")}
+            for name in ADDED.keys() - there:
+                database.execute(f"ALTER TABLE jobs ADD COLUMN {name} {ADDED[name]}")
         except sqlite3.Error as error:
             database.close()
             raise BadSettings(f"The job journal cannot be opened: {error}.", "Free some disk space, or move the file 'jobs.db' away.") from None
@@ -131,6 +143,7 @@ class Journal:
     def _write(self) -> Iterator[sqlite3.Connection]:
         """A transaction. Raises DiskTrouble when it could not be written."""
         with self._lock:
+            self._order = None
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
@@ -157,30 +170,33 @@ class Journal:
 
     # ---- the life of a job
 
-    def add(self, owner: str, task: str, request: str) -> Job:
+    def add(self, owner: str, task: str, request: str, group: str = "") -> Job:
         """A new row, queued. Raises DiskTrouble."""
-        job_id = uuid.uuid4().hex
+        job_id, number = uuid.uuid4().hex, "(SELECT coalesce(max(seq), 0) + 1 FROM jobs)"
         with self._write() as database:
             database.execute(
-                "INSERT INTO jobs(id, seq, owner, task, state, request, created) VALUES(?, (SELECT coalesce(max(seq), 0) + 1 FROM jobs), ?, ?, 'queued', ?, ?)",
-                (job_id, owner, task, request, time.time()),
+                f"INSERT INTO jobs(id, seq, owner, task, state, request, created, models) VALUES(?, {number}, ?, ?, 'queued', ?, ?, ?)",
+                (job_id, owner, task, request, time.time(), group),
             )
             self._event(job_id, "queued")
         return self.get(job_id)
 
     def claim(self) -> Job | None:
-        """Take the next job, round robin over owners, and mark it running. None when nothing waits. Raises DiskTrouble."""
+        """Take the next job, as `choosing` has it, and mark it running. None when nothing waits. Raises DiskTrouble."""
         with self._lock:
-            order = self.order()
-            if not order:
+            line = choosing.fair(*self._queued())
+            if not line:
                 return None
-            job = self.get(order[0])
-            self._insist(lambda: self._claim(job))
+            place = choosing.choose(line, self._loaded)
+            job = line[place]
+            self._insist(lambda: self._claim(job, line[:place]))
+            self._loaded = job.group or self._loaded
             return self.get(job.id)
 
-    def _claim(self, job: Job) -> None:
+    def _claim(self, job: Waiting, before: list[Waiting]) -> None:
         with self._write() as database:
             database.execute("UPDATE jobs SET state = 'running', started = ? WHERE id = ?", (time.time(), job.id))
+            database.executemany("UPDATE jobs SET overtaken = overtaken + 1 WHERE id = ?", [(other.id,) for other in before])
             turn = database.execute("SELECT coalesce(max(last), 0) + 1 FROM turns").fetchone()[0]
             database.execute("INSERT OR REPLACE INTO turns VALUES(?, ?)", (job.owner, turn))
             database.execute("DELETE FROM turns WHERE last < ?", (turn - 1000,))
@@ -238,20 +254,14 @@ class Journal:
     def order(self) -> list[str]:
         """Ids of the waiting jobs in the order in which they will be claimed, if nothing new arrives."""
         with self._lock:
-            queued = self._read("SELECT id, owner FROM jobs WHERE state = 'queued' ORDER BY seq")
-            last: dict[str, int] = dict(self._read("SELECT owner, last FROM turns"))
-        waiting: dict[str, list[tuple[int, str]]] = {}
-        for number, (job_id, owner) in enumerate(queued):
-            waiting.setdefault(owner, []).append((number, job_id))
-        turn, order = max(last.values(), default=0), []
-        while waiting:
-            owner = min(waiting, key=lambda name: (last.get(name, 0), waiting[name][0][0]))
-            order.append(waiting[owner].pop(0)[1])
-            turn += 1
-            last[owner] = turn
-            if not waiting[owner]:
-                del waiting[owner]
-        return order
+            if self._order is None:
+                self._order = choosing.order(*self._queued(), self._loaded)
+            return list(self._order)
+
+    def _queued(self) -> tuple[list[Waiting], dict[str, int]]:
+        """What waits, in the order of arrival, and the turns in which owners were served last."""
+        rows = self._read("SELECT id, owner, models, overtaken FROM jobs WHERE state = 'queued' ORDER BY seq")
+        return [Waiting(*row) for row in rows], dict(self._read("SELECT owner, last FROM turns"))
 
     def events(self, job_id: str) -> list[Event]:
         """What happened to the job, oldest first."""

@@ -54,6 +54,35 @@ def test_order_is_round_robin_over_owners_and_claims_follow_it(tmp_path: Path) -
     journal.close()
 
 
+def test_jobs_of_one_group_are_claimed_together_and_how_often_one_waited_survives_a_restart(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    jobs = [journal.add("anna", "txt2img", "{}", group) for group in "XYXXXXXXY"]
+    order = journal.order()
+    assert [jobs.index(journal.get(job_id)) for job_id in order] == [0, 2, 3, 4, 5, 1, 8, 6, 7]
+    assert [journal.claim().id for _ in range(3)] == order[:3]
+    journal.close()
+    again = Journal(tmp_path)
+    assert again.get(order[3]).group == "X"
+    assert again._queued()[0][0].overtaken == 2
+    assert again.order() == [order[5], order[6], *order[3:5], *order[7:]]  # nothing is loaded after a start: the head goes first
+    assert [again.claim().id for _ in range(6)] == [order[5], order[6], *order[3:5], *order[7:]]
+    again.close()
+
+
+def test_a_journal_from_before_groups_is_taken_over(tmp_path: Path) -> None:
+    Journal(tmp_path).close()
+    database = sqlite3.connect(tmp_path / "jobs.db")
+    for column in ("models", "overtaken"):
+        database.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
+    database.execute("INSERT INTO jobs(id, seq, owner, task, state, request, created) VALUES('old', 1, 'anna', 'txt2img', 'queued', '{}', 1.0)")
+    database.commit()
+    database.close()
+    journal = Journal(tmp_path)
+    new = journal.add("bob", "txt2img", "{}", "X")
+    assert (journal.get("old").group, journal.order()) == ("", ["old", new.id])
+    journal.close()
+
+
 def test_order_does_not_depend_on_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = Journal(tmp_path)
     first = journal.add("anna", "txt2img", "{}")

@@ -33,6 +33,16 @@ def test_jobs_are_served_in_the_order_that_positions_told(queue: JobQueue) -> No
     assert max(served.index(job.id) for job in jobs[10:]) == 5
 
 
+def test_jobs_that_wait_for_one_checkpoint_run_together_and_positions_say_so(queue: JobQueue) -> None:
+    jobs = [queue.submit(owner, "txt2img", "{}", group=group) for owner, group in zip("abcd", "XYXY", strict=True)]
+    assert [queue.get(job.id, None).position for job in jobs] == [1, 3, 2, 4]
+    served: list[str] = []
+    queue.start(lambda job, control: served.append(job.id))
+    when(queue, jobs[3])
+    assert served == [jobs[number].id for number in (0, 2, 1, 3)]
+    assert queue.rerun(jobs[0].id, "a").group == "X"
+
+
 def test_exactly_the_limit_is_accepted(tmp_path: Path) -> None:
     queue = JobQueue(tmp_path, Limits(max_waiting=30, max_waiting_per_owner=8))
     accepted: Queue[int] = Queue()

@@ -2,7 +2,7 @@
 
 Precedence, flag by flag: the command line, then COMMANDLINE_ARGS (A1111's variable, the same flags in one string),
 then settings.toml beside webui.py (the same names with underscores: `port = 7861`, `medvram = true`,
-`ckpt_dir = ["/data/models", "more"]`). Relative folders count from where the command was given; those in
+`ckpt_dir = ["/data/models", "more"]`), then what was moved in (see `app.movein`). Relative folders count from where the command was given; those in
 settings.toml from the folder of that file.
 """
 
@@ -13,18 +13,22 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from app import __version__
+from app import flag_values as checked
 from app.errors import BadSettings
+from app.movein import record
 from app.settings import ROOT, Settings
 
 Values = dict[str, Any]
 
 THEMES = ("auto", "light", "dark")
 PRECISIONS = ("autocast", "half", "full")
-CPU_PARTS = ("all", "vae")
+_ONCE = ("help", "version", "import", "forget_import")
+"""Flags that are said once, on the command line."""
 _RIVALS = (("medvram", "lowvram"), ("use_cpu", "xformers"), ("use_cpu", "medvram"), ("use_cpu", "lowvram"), ("precision", "no_half"))
 """Pairs of which one may be given; where two sources name different ones, the source that comes first wins."""
 
@@ -101,6 +105,9 @@ def parser_of(prog: str = "./launch.sh") -> Parser:
     parser.add_argument("--version", action="version", version=f"Darkroom {__version__}")
     add_server_to(parser)
     add_to(parser)
+    add = parser.add_argument_group("moving in").add_argument
+    add("--import", action="append", metavar="FOLDER", help="use an installation of A1111, Forge, ComfyUI, Fooocus, SD.Next or InvokeAI in place")
+    add("--forget-import", action="append", metavar="FOLDER", help="use it no longer")
     return parser
 
 
@@ -112,8 +119,9 @@ def read(argv: Sequence[str], environ: Mapping[str, str] | None = None, root: Pa
 def settings_of(values: Values, environ: Mapping[str, str] | None = None, root: Path = ROOT) -> Settings:
     """The settings of what the command line said (`values`, by name), the environment and settings.toml. Raises BadSettings."""
     environ = os.environ if environ is None else environ
+    imports = record.read(root)
     merged: Values = {}
-    for source in (_from_toml(root / "settings.toml"), _from_environment(environ), values):
+    for source in (*(dict(item.flags) for item in imports.items[::-1]), _from_toml(root / "settings.toml"), _from_environment(environ), values):
         for pair in _RIVALS:
             for given, rival in (pair, pair[::-1]):
                 if _rules(source, given) and _rules(source, rival):
@@ -121,7 +129,25 @@ def settings_of(values: Values, environ: Mapping[str, str] | None = None, root: 
                 if _rules(source, given) and _rules(merged, rival):
                     del merged[rival]
         merged |= source
-    return _settings(merged, root)
+    return with_imports(_settings(merged, root), imports)
+
+
+def with_imports(settings: Settings, imports: record.Imports) -> Settings:
+    """The settings with what lies in installations that are used in place, behind our own folders."""
+    folders = imports.folders
+    return replace(
+        settings,
+        checkpoint_dirs=settings.checkpoint_dirs + folders("checkpoint") + folders("text encoder"),
+        lora_dirs=settings.lora_dirs + folders("lora"),
+        embedding_dirs=settings.embedding_dirs + folders("embedding"),
+        vae_dirs=settings.vae_dirs + folders("vae"),
+        upscaler_dirs=settings.upscaler_dirs + folders("upscaler"),
+        wildcard_dirs=settings.wildcard_dirs + folders("wildcards"),
+        imported_styles=settings.imported_styles + imports.styles(),
+        imported_outputs=settings.imported_outputs + folders("outputs"),
+        defaults=imports.defaults(),
+        notices=settings.notices + imports.notices(),
+    )
 
 
 def _from_environment(environ: Mapping[str, str]) -> Values:
@@ -129,8 +155,8 @@ def _from_environment(environ: Mapping[str, str]) -> Values:
         given = shlex.split(environ.get("COMMANDLINE_ARGS", ""))
     except ValueError as error:
         raise BadSettings(f"COMMANDLINE_ARGS cannot be read: {str(error).lower()}.") from None
-    if any(flag in ("-h", "--help", "--version") for flag in given):
-        raise BadSettings("COMMANDLINE_ARGS: --help and --version belong on the command line.")
+    if once := [flag for flag in given if flag == "-h" or flag.split("=")[0] in (f"--{name.replace('_', '-')}" for name in _ONCE)]:
+        raise BadSettings(f"COMMANDLINE_ARGS: {once[0].split('=')[0]} belongs on the command line.")
     try:
         return parser_of().values(given)
     except BadSettings as error:
@@ -144,7 +170,7 @@ def _from_toml(path: Path) -> Values:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadSettings(f"settings.toml cannot be read: {error}.") from None
-    actions = {action.dest: action for action in parser_of()._actions if action.dest not in ("help", "version")}
+    actions = {action.dest: action for action in parser_of()._actions if action.dest not in _ONCE}
     values: Values = {}
     for key, value in table.items():
         if key not in actions:
@@ -182,106 +208,34 @@ def _spelt(name: str) -> str:
 
 def _settings(values: Values, root: Path) -> Settings:
     """Checked values -> Settings."""
-    precision = _one_of("precision", values.get("precision", "autocast"), PRECISIONS)
-    host, server_name = _host(values)
+    precision = checked.one_of("precision", values.get("precision", "autocast"), PRECISIONS)
+    host, server_name = checked.host(values)
     vram: Any = next((name for name in ("lowvram", "medvram") if values.get(name)), "normal")
     models = (root / "models",)
     return Settings(
         root=root,
         host=host,
-        port=_port(values.get("port", "7860")),
+        port=checked.port(values.get("port", "7860")),
         port_given="port" in values,
         server_name=server_name,
         share=bool(values.get("share")),
-        logins=_logins(values.get("gradio_auth")),
-        checkpoint_dirs=_folders("--ckpt-dir", values.get("ckpt_dir", ())) + models,
-        lora_dirs=_folders("--lora-dir", values.get("lora_dir", ())) + models,
-        embedding_dirs=_folders("--embeddings-dir", values.get("embeddings_dir", ())) + models,
-        vae_dirs=_folders("--vae-dir", values.get("vae_dir", ())) + models,
+        logins=checked.logins(values.get("gradio_auth")),
+        checkpoint_dirs=checked.folders("--ckpt-dir", values.get("ckpt_dir", ())) + models,
+        lora_dirs=checked.folders("--lora-dir", values.get("lora_dir", ())) + models,
+        embedding_dirs=checked.folders("--embeddings-dir", values.get("embeddings_dir", ())) + models,
+        vae_dirs=checked.folders("--vae-dir", values.get("vae_dir", ())) + models,
         extension_dir=root / "extensions",
         styles_file=root / "styles.csv",
-        outputs_dir=_outputs(values.get("outputs_dir", root / "outputs")),
+        outputs_dir=checked.outputs(values.get("outputs_dir", root / "outputs")),
         vram=vram,
         attention="xformers" if values.get("xformers") else "sdpa",
         precision=precision,
         half=not values.get("no_half") and precision != "full",
         half_vae=not (values.get("no_half_vae") or values.get("no_half")) and precision != "full",
-        cpu_parts=_cpu_parts(values.get("use_cpu")),
+        cpu_parts=checked.cpu_parts(values.get("use_cpu")),
         autolaunch=bool(values.get("autolaunch")),
-        theme=_one_of("theme", values.get("theme", "auto"), THEMES),
-        grid_limit=_grid_limit(values.get("grid_limit", "500")),
+        theme=checked.one_of("theme", values.get("theme", "auto"), THEMES),
+        grid_limit=checked.grid_limit(values.get("grid_limit", "500")),
         allow_pickles=bool(values.get("allow_pickles")),
-        warm_ram=_warm_ram(values.get("warm_ram")),
+        warm_ram=checked.warm_ram(values.get("warm_ram")),
     )
-
-
-def _one_of(name: str, value: str, allowed: Sequence[str]) -> Any:
-    if value not in allowed:
-        raise BadSettings(f"--{name} is '{value[:80]}', but it must be one of {', '.join(allowed)}.")
-    return value
-
-
-def _port(value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", value) or not 1 <= int(value) <= 65535:
-        raise BadSettings(f"--port is '{value[:80]}', but it must be a whole number from 1 to 65535.")
-    return int(value)
-
-
-def _grid_limit(value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,5}", value) or not 1 <= int(value) <= 10_000:
-        raise BadSettings(f"--grid-limit is '{value[:80]}', but it must be a whole number from 1 to 10000.")
-    return int(value)
-
-
-def _warm_ram(value: str | None) -> int | None:
-    """GB -> bytes."""
-    if value is None:
-        return None
-    if not re.fullmatch(r"[0-9]{1,4}([.][0-9]{1,3})?", value):
-        raise BadSettings(f"--warm-ram is '{value[:80]}', but it must be a number of GB such as 8 or 2.5, or 0.")
-    return int(float(value) * 1e9)
-
-
-def _host(values: Values) -> tuple[str, str]:
-    """(address to listen on, name by which the page may be asked for)"""
-    name = values.get("server_name", "")
-    if "server_name" in values and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[?[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*]?", name):
-        raise BadSettings(f"--server-name is '{name[:80]}', but it must be a host name or an address such as 192.168.1.5.")
-    name = name.strip("[]")
-    return ("0.0.0.0" if values.get("listen") else name or "127.0.0.1"), name
-
-
-def _logins(text: str | None) -> tuple[tuple[str, str], ...]:
-    """(user, password) pairs. The error does not repeat what was given: it holds passwords."""
-    if text is None:
-        return ()
-    pairs = tuple((user.strip(), password) for user, _, password in (login.partition(":") for login in text.split(",")))
-    if not all(user and password for user, password in pairs):
-        raise BadSettings("--gradio-auth must be user:password, or several of them separated by commas.")
-    if len({user for user, _ in pairs}) < len(pairs):
-        raise BadSettings("--gradio-auth names one user twice.")
-    return pairs
-
-
-def _cpu_parts(given: Sequence[str] | None) -> frozenset[str]:
-    if given is None:
-        return frozenset()
-    for part in given:
-        _one_of("use-cpu", part, CPU_PARTS)
-    return frozenset(given or ("all",))
-
-
-def _folders(flag: str, given: Iterable[str]) -> tuple[Path, ...]:
-    folders = tuple(Path(folder).expanduser().absolute() for folder in given)
-    for folder in folders:
-        if not folder.is_dir():
-            raise BadSettings(f"{flag}: there is no folder '{folder}'.")
-    return folders
-
-
-def _outputs(given: str | Path) -> Path:
-    """The folder for pictures; it is made when the first one is saved, so it may be missing, but not be a file."""
-    folder = Path(given).expanduser().absolute()
-    if folder.exists() and not folder.is_dir():
-        raise BadSettings(f"--outputs-dir: '{folder}' is a file, not a folder.")
-    return folder

@@ -1,8 +1,9 @@
 """Settings: what was said at start, by flags, environment and settings.toml. Nothing below reads them from elsewhere."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,6 +22,10 @@ class Settings:
         cpu_parts: what is kept on the CPU: {"all"}, {"vae"} or nothing.
         theme: "auto" follows the browser.
         grid_limit: how many pictures one grid may have.
+        upscaler_dirs: where upscalers lie beside models/upscalers; wildcard_dirs: where wildcards lie beside wildcards/.
+        imported_styles, imported_outputs: of installations that are used in place; they are read and never written.
+        defaults: task -> field -> what a form, and the command line, begins with instead of the field's own default.
+        notices: what the person who started this should know, one sentence each.
         allow_pickles: whether .ckpt, .pt, .pth and .bin are opened (weights only, see app/engine/checkpoints/pickles.py).
         warm_ram: RAM in bytes that loaded checkpoints may take together; 0 keeps one; None: half of what is free at the start.
     """
@@ -36,9 +41,15 @@ class Settings:
     lora_dirs: tuple[Path, ...] = (ROOT / "models",)
     embedding_dirs: tuple[Path, ...] = (ROOT / "models",)
     vae_dirs: tuple[Path, ...] = (ROOT / "models",)
+    upscaler_dirs: tuple[Path, ...] = ()
+    wildcard_dirs: tuple[Path, ...] = ()
     extension_dir: Path = ROOT / "extensions"
     styles_file: Path = ROOT / "styles.csv"
+    imported_styles: tuple[Path, ...] = ()
     outputs_dir: Path = ROOT / "outputs"
+    imported_outputs: tuple[Path, ...] = ()
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    notices: tuple[str, ...] = ()
     vram: Literal["normal", "medvram", "lowvram"] = "normal"
     attention: Literal["sdpa", "xformers"] = "sdpa"
     precision: Literal["autocast", "half", "full"] = "autocast"

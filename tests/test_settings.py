@@ -176,7 +176,7 @@ def test_a_wrong_file_is_refused_in_one_sentence(read, toml: str, sentence: str)
 def test_a_wrong_variable_is_refused(read) -> None:
     with pytest.raises(BadSettings, match=r"^COMMANDLINE_ARGS cannot be read: no closing quotation"):
         read("", "--listen 'open")
-    with pytest.raises(BadSettings, match=r"^COMMANDLINE_ARGS: --help and --version belong"):
+    with pytest.raises(BadSettings, match=r"^COMMANDLINE_ARGS: --(help|version) belongs"):
         read("", "--help")
 
 

@@ -19,7 +19,8 @@ LABELS = {
     "pixart": "a PixArt", "hunyuan": "a Hunyuan", "wan": "a Wan", "qwen-image": "a Qwen-Image", "cascade": "a Stable Cascade", "unknown": "an unknown",
 }
 BY_INPUTS = {
-    ("sd1", 9): "sd1-inpaint", ("sd1", 8): "sd1-ip2p", ("sd2", 9): "sd2-inpaint", ("sd2", 5): "sd2-depth", ("sdxl", 9): "sdxl-inpaint", ("sdxl", 8): "sdxl-ip2p",
+    ("sd1", 9): "sd1-inpaint", ("sd1", 8): "sd1-ip2p", ("sd2", 9): "sd2-inpaint", ("sd2", 5): "sd2-depth",
+    ("sdxl", 9): "sdxl-inpaint", ("sdxl", 8): "sdxl-ip2p",
 }
 """(Family with 4 input channels, input channels) -> family of checkpoints with that many."""
 INPUTS = {9: "an inpainting model", 8: "an instruct-pix2pix model", 5: "a depth model", 7: "an upscaler"}

@@ -73,6 +73,7 @@ def test_a_v_prediction_file_is_told_from_an_epsilon_file_and_drawn_as_one(shipp
     import torch
 
     from app.engine.checkpoints.header import read_header
+    from app.engine.checkpoints.networks import Parts
     from app.engine.checkpoints.recognise import inspect_file
     from app.engine.device import make_plan
     from app.engine.families import FAMILIES
@@ -87,8 +88,8 @@ def test_a_v_prediction_file_is_told_from_an_epsilon_file_and_drawn_as_one(shipp
     assert not families["sd1-v"].recognise(read_header(single)) and families["sd1-v"].recognise(read_header(marked))
 
     plan = make_plan(Settings(cpu_parts=frozenset({"all"})))
-    v_model = families["sd1-v"].load(inspect_file(marked, "marked", "checkpoint"), None, plan)
-    epsilon_model = families["sd1"].load(inspect_file(single, "plain", "checkpoint"), None, plan)
+    v_model = families["sd1-v"].load(inspect_file(marked, "marked", "checkpoint"), Parts(), plan)
+    epsilon_model = families["sd1"].load(inspect_file(single, "plain", "checkpoint"), Parts(), plan)
     x, sigma = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)), 2.0
     v, epsilon = (model.denoiser(model.encode_prompt("a house", ""), Guidance(1.0))(x, sigma) for model in (v_model, epsilon_model))
     # x / sqrt(sigma^2 + 1) is the paper's z_t with alpha = 1 / sqrt(sigma^2 + 1): its x0 = alpha z_t - sigma_t v

@@ -15,6 +15,7 @@ from app import decode, hires, video, zoom_frames
 from app.canvas.check import check
 from app.canvas.fit import enlarged_size
 from app.canvas.layout import outpaint_layout
+from app.cards import Cards
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
 from app.engine.families import FAMILIES
@@ -28,7 +29,8 @@ from app.grids.request import Grid, parse_any_json
 from app.guests import refuse_large
 from app.jobs import Job, JobControl, JobQueue
 from app.library import Library
-from app.names import canonical, usable
+from app.model_previews import ModelPreviews
+from app.names import canonical, group_of, usable
 from app.request import AnyRequest, AnyTask, Asked, Img2Img, Inpaint, Outpaint, Request, Sized, Txt2Img, Upscale, Zoom
 from app.settings import Settings
 from app.styles import Styles
@@ -85,6 +87,9 @@ class Studio:
             pass
         self.shelf = Shelf(settings)
         self.library = Library(settings.outputs_dir)
+        own = settings.outputs_dir / ".darkroom"
+        self.cards = Cards(own / "cards.json")
+        self.model_previews = ModelPreviews(own / "previews", kept_out=(settings.root / "models" / "embedded",))
         self.jobs = JobQueue(jobs_folder or settings.outputs_dir / ".darkroom" / "jobs")
         for job in self.jobs.recovered:
             self.jobs.adopt(job.id, tuple(saved.id for saved in self.library.of_job(job.id)))
@@ -114,7 +119,7 @@ class Studio:
             if owner.guest:
                 self.refuse_large(request)
         self._save_again(owner)
-        return self.jobs.submit(owner.id, request.task, request.model_dump_json(), guest=owner.guest)
+        return self.jobs.submit(owner.id, request.task, request.model_dump_json(), guest=owner.guest, group=group_of(request))
 
     def rerun(self, job_id: str, owner: Owner) -> Job:
         """A new job with the request of one that is over. Raises NotFound, BadRequest when it is not over, QueueFull, DiskTrouble."""

@@ -77,8 +77,8 @@ class Studio:
         self.settings = settings
         self.extensions = Extensions()
         self.extensions.load(settings.extension_dir)
-        self.styles = Styles(settings.styles_file)
-        self.wildcards = Wildcards(settings.root / "wildcards")
+        self.styles = Styles(settings.styles_file, settings.imported_styles)
+        self.wildcards = Wildcards(settings.root / "wildcards", *settings.wildcard_dirs)
         for _ in self.extensions.call("register_styles", styles=self.styles):
             pass
         for _ in self.extensions.call("register_samplers", samplers=SAMPLERS):

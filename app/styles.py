@@ -1,16 +1,18 @@
-"""Prompt styles: named pieces of prompt, from a small table of ours, the user's styles.csv, and extensions."""
+"""Prompt styles: named pieces of prompt, from the user's styles.csv, installations used in place, a small table of ours, and extensions."""
 
 import csv
 import io
 import os
 import shutil
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 from typing import cast
 
 from app.errors import BadRequest, DiskTrouble, UnknownName
+from app.foreign import data
 from app.request import AnyRequest, parse
 
 MAX_FILE = 4 * 2**20
@@ -43,13 +45,16 @@ DEFAULTS = (
 
 
 class Styles:
-    """All styles by name. The user's file wins over ours and over extensions; it is read again when it changed."""
+    """All styles by name. The user's file wins over other programs', ours and extensions'. Files are read again when they changed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, others: Iterable[Path] = ()) -> None:
         """Args:
         path: styles.csv with the columns name, prompt, negative_prompt; it need not exist.
+        others: files of other programs (`.csv`, `.json`), which are never written; of two styles of one name the first file's counts.
         """
         self.path = path
+        self.others = tuple(others)
+        self._theirs: dict[Path, tuple[tuple[int, int], dict[str, Style]]] = {}
         self.notice = ""
         self._lock = RLock()
         self._added: dict[str, Style] = {}
@@ -112,8 +117,21 @@ class Styles:
     def _all(self) -> dict[str, Style]:
         with self._lock:
             self._refresh()
-            ours = {style.name: style for style in DEFAULTS}
-            return {**self._file, **{name: style for name, style in (self._added | ours).items() if name not in self._file}}
+            found = dict(self._file)
+            for styles in (*map(self._read_other, self.others), self._added | {style.name: style for style in DEFAULTS}):
+                found |= {name: style for name, style in styles.items() if name not in found}
+            return found
+
+    def _read_other(self, path: Path) -> dict[str, Style]:
+        """The styles of another program's file; none when it is gone or cannot be read."""
+        try:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+            if path not in self._theirs or self._theirs[path][0] != stamp:
+                self._theirs[path] = stamp, read_json(path) if path.suffix.lower() == ".json" else read_csv(path)
+            return self._theirs[path][1]
+        except (OSError, ValueError, csv.Error):
+            return {}
 
     def _refresh(self) -> None:
         """Read the file if it changed. A damaged one is kept as .bad, and the last good copy counts; `notice` tells."""
@@ -181,6 +199,19 @@ def read_csv(path: Path) -> dict[str, Style]:
         raise ValueError("it has no column 'name'")
     found = (Style((row["name"] or "").strip(), row.get("prompt") or row.get("text") or "", row.get("negative_prompt") or "") for row in rows)
     return {style.name: style for style in found if style.name}
+
+
+def read_json(path: Path) -> dict[str, Style]:
+    """The styles in a file of Fooocus (a list of them) or SD.Next (one). Raises OSError, or ValueError when it holds none."""
+    if path.stat().st_size > MAX_FILE:
+        raise ValueError("it is larger than 4 MB")
+    found = data.load(path.read_bytes().decode("utf-8-sig"))
+    rows = [row for row in (found if isinstance(found, list) else [found]) if isinstance(row, dict)]
+    styles = (Style(data.text(row.get("name")).strip(), data.text(row.get("prompt")), data.text(row.get("negative_prompt") or row.get("negative"))) for row in rows)
+    named = {style.name: style for style in styles if style.name}
+    if not named:
+        raise ValueError("it has no styles")
+    return named
 
 
 def replace_file(path: Path, data: bytes) -> None:

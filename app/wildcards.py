@@ -27,14 +27,22 @@ _HOW_MANY = re.compile(r"\s*([0-9]{1,3})(?:-([0-9]{1,3}))?\$\$(?:([^$]*)\$\$)?")
 
 
 class Wildcards:
-    """The files in a folder, by name: their path below it without ".txt"."""
+    """The files in folders, by name: their path below it without ".txt"."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *others: Path) -> None:
+        """Args:
+        others: folders of installations that are used in place; of two files of one name the first folder's counts.
+        """
+        self.folders = (folder, *others)
 
     def files(self) -> dict[str, Path]:
         """Name -> file, sorted. A folder that is not there has none."""
-        return {path.relative_to(self.folder).with_suffix("").as_posix(): path for path in sorted(self.folder.rglob("*.txt")) if path.is_file()}
+        found: dict[str, Path] = {}
+        for folder in self.folders:
+            for path in folder.rglob("*.txt"):
+                if path.is_file():
+                    found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
+        return dict(sorted(found.items()))
 
     def lines(self, name: str) -> list[str]:
         """The lines of a file that can be drawn: not empty, no "#" in front.

@@ -118,3 +118,25 @@ def test_a_full_disk_leaves_the_old_file(styles: Styles, monkeypatch: pytest.Mon
     assert styles.path.read_bytes() == before
     assert not list(styles.path.parent.glob("*.part"))
     assert "Other" not in styles.names()
+
+
+def test_files_of_other_programs_are_read_and_never_written(tmp_path: Path) -> None:
+    theirs, fooocus, sdnext, broken = tmp_path / "a1111.csv", tmp_path / "sai.json", tmp_path / "one.json", tmp_path / "broken.json"
+    theirs.write_text("name,prompt,negative_prompt\nMine,theirs,\nNeon,their neon,dark\n", encoding="utf-8")
+    fooocus.write_text('[{"name": "sai-neon", "prompt": "neon {prompt}", "negative_prompt": "dull"}, {"name": "Neon", "prompt": "x"}, 7]', encoding="utf-8")
+    sdnext.write_text('{"name": "Fog", "prompt": "foggy", "negative": "clear"}', encoding="utf-8")
+    broken.write_text("[{", encoding="utf-8")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    styles = Styles(tmp_path / "styles.csv", (theirs, broken, fooocus, sdnext, tmp_path / "gone.csv"))
+    styles.save("Mine", "ours")
+    assert styles.names()[:4] == ["Mine", "Neon", "sai-neon", "Fog"]
+    assert [(styles.get(name).prompt, styles.get(name).negative_prompt) for name in ("mine", "Neon", "sai-neon", "Fog")] == [
+        ("ours", ""), ("their neon", "dark"), ("neon {prompt}", "dull"), ("foggy", "clear"),
+    ]  # fmt: skip
+    styles.remove("Mine")
+    assert styles.get("Mine").prompt == "theirs"
+    with pytest.raises(UnknownName):
+        styles.remove("sai-neon")
+    assert {path: path.read_bytes() for path in before} == before
+    sdnext.write_text('{"name": "Fog", "prompt": "very foggy"}', encoding="utf-8")
+    assert styles.get("Fog").prompt == "very foggy", "read again when it changed"

@@ -114,3 +114,12 @@ def test_off_or_without_anything_to_draw_the_request_is_itself(wildcards: Wildca
     for asked in (request(prompt="{a|b}", wildcards=False), request(prompt="a __ {b}")):
         assert [single for single, _ in wildcards.pictures(asked)] == [asked]
     assert not has_wildcards("a {prompt} [a|b]") and has_wildcards("__a__")
+
+
+def test_folders_of_other_programs_come_after_ours(tmp_path: Path) -> None:
+    for folder, name, line in (("ours", "colour", "red"), ("theirs", "colour", "blue"), ("theirs", "animals/cat", "tabby")):
+        (tmp_path / folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / f"{name}.txt").write_text(line)
+    wildcards = Wildcards(tmp_path / "ours", tmp_path / "theirs", tmp_path / "gone")
+    assert list(wildcards.files()) == ["animals/cat", "colour"]
+    assert (wildcards.lines("colour"), wildcards.lines("Animals/Cat")) == (["red"], ["tabby"])

@@ -1,4 +1,5 @@
-"""The upscalers that can be picked: what resamples, then the files in models/upscalers and models/embedded/upscalers.
+"""The upscalers that can be picked: what resamples, then the files in models/upscalers, in the folders of the settings and in
+models/embedded/upscalers.
 
 Imports nothing heavy; `upscalers_load` reads the files, `upscalers_run` enlarges with them.
 """
@@ -44,7 +45,7 @@ class Upscaler:
 def folders(settings: Settings) -> tuple[Path, ...]:
     """Where upscalers lie, the user's first."""
     models = settings.root / "models"
-    return models / "upscalers", models / "embedded" / "upscalers"
+    return models / "upscalers", *settings.upscaler_dirs, models / "embedded" / "upscalers"
 
 
 def upscalers(settings: Settings) -> list[Upscaler]:
@@ -53,7 +54,7 @@ def upscalers(settings: Settings) -> list[Upscaler]:
     found: dict[str, Upscaler] = {name.lower(): Upscaler(name) for name in RESAMPLING}
     for folder in folders(settings):
         for suffix in SUFFIXES:
-            for path in sorted(path for path in folder.glob("*") if path.suffix.lower() == suffix and not path.name.startswith(".")):
+            for path in sorted(path for path in (*folder.glob("*"), *folder.glob("*/*")) if path.suffix.lower() == suffix and not path.name.startswith(".")):
                 found.setdefault(path.stem.lower(), Upscaler(path.stem, path))
     return list(found.values())
 

@@ -59,3 +59,12 @@ def test_between_the_passes_of_hires_fix_latent_modes_come_first(house: Settings
     assert [find_hires_upscaler(house, name) for name in ("latent  (Nearest-Exact)", "sharp")] == ["Latent (nearest-exact)", "Sharp"]
     with pytest.raises(UnknownName, match=r"Upscaler 'Latent \(bicubc\)' does not exist. Did you mean 'Latent \(bicubic\)'"):
         find_hires_upscaler(house, "Latent (bicubc)")
+
+
+def test_folders_of_other_programs_come_after_ours_and_may_have_folders(house: Settings, tmp_path: Path) -> None:
+    for name in ("ESRGAN/Sharp.pth", "ESRGAN/anime/soft.pth", "DAT/dat.safetensors"):
+        (tmp_path / "theirs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "theirs" / name).write_bytes(b"x")
+    there = replace(house, upscaler_dirs=(tmp_path / "theirs/ESRGAN", tmp_path / "theirs/DAT"))
+    assert [upscaler.name for upscaler in upscalers(there)] == ["None", "Lanczos", "Nearest", "Sharp", "old", "soft", "dat", "darkroom-x4"]
+    assert find_upscaler(there, "Sharp").path == house.root / "models/upscalers/Sharp.safetensors"

@@ -108,7 +108,7 @@ class Shelf:
         for kind, listed in zip(KINDS, (settings.checkpoint_dirs, settings.vae_dirs, settings.lora_dirs, settings.embedding_dirs), strict=True):
             for folder in listed:
                 folders.setdefault(_resolved(folder), kind)
-        visited = {embedded, _resolved(settings.root / "models" / "upscalers")}  # upscalers are on a list of their own, see `app.engine.upscalers`
+        visited = {embedded, *map(_resolved, (settings.root / "models" / "upscalers", *settings.upscaler_dirs))}  # they are on a list of their own
         inner_first = sorted(folders, key=lambda folder: -len(folder.parts))
         own = [file for folder in inner_first if folder not in visited for file in self._below(folder, folders[folder], visited)]
         taken, seen = {(file.kind, file.name.lower()) for file in own}, {embedded / "upscalers"}

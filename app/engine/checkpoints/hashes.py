@@ -18,27 +18,26 @@ class Hashes:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[int, int, str]] | None = None
 
-    def known(self, path: Path) -> str:
-        """The sha256 (hex) of `path` as it is now if it was computed before, else an empty string. Reads no file."""
+    def known(self, path: Path, begin: int = 0) -> str:
+        """The sha256 (hex) of `path` as it is now, from byte `begin` on, if it was computed before, else an empty string. Reads no file."""
         try:
             stat = path.stat()
         except OSError:
             return ""
         with self._lock:
-            size, changed, digest = self._read().get(str(path), (-1, -1, ""))
+            size, changed, digest = self._read().get(_key(path, begin), (-1, -1, ""))
         return digest if (size, changed) == (stat.st_size, stat.st_mtime_ns) else ""
 
-    def sha256(self, path: Path) -> str:
-        """The sha256 (hex) of `path`, reading it (about 0.2 to 1 GB a second) when it is not known yet. Raises OSError."""
-        if digest := self.known(path):
-            return digest
+    def sha256(self, path: Path, begin: int = 0) -> str:
+        """The sha256 (hex) of `path` from byte `begin` on, reading it (about 0.2 to 1 GB a second) when it is not known yet. Raises OSError."""
+        if known := self.known(path, begin):
+            return known
         stat = path.stat()
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        computed = digest(path, begin)
         with self._lock:
-            self._read()[str(path)] = (stat.st_size, stat.st_mtime_ns, digest)
+            self._read()[_key(path, begin)] = (stat.st_size, stat.st_mtime_ns, computed)
             self._write()
-        return digest
+        return computed
 
     def _read(self) -> dict[str, tuple[int, int, str]]:
         if self._known is None:
@@ -57,3 +56,14 @@ class Hashes:
             part.replace(self._table)
         except OSError:
             part.unlink(missing_ok=True)
+
+
+def digest(path: Path, begin: int = 0) -> str:
+    """The sha256 (hex) of a file from byte `begin` on. Raises OSError."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _key(path: Path, begin: int) -> str:
+    return f"{path}#{begin}" if begin else str(path)

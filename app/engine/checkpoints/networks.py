@@ -21,10 +21,21 @@ class Dtypes:
 
 @dataclass(frozen=True)
 class Parts:
-    """Files that parts come from instead of the checkpoint's own; None: the checkpoint's."""
+    """Files that parts come from instead of the checkpoint's own; None: the checkpoint's.
+
+    Attributes:
+        text: holds one text encoder, or all that the family reads, or is another checkpoint, whose text encoders are taken.
+        text_2: the second one, where each of SDXL's two lies in a file of its own.
+    """
 
     vae: ModelFile | None = None
     text: ModelFile | None = None
+    text_2: ModelFile | None = None
+
+    @property
+    def texts(self) -> tuple[ModelFile, ...]:
+        """The files of text encoders that were chosen."""
+        return tuple(file for file in (self.text, self.text_2) if file is not None)
 
 
 @dataclass

@@ -1,0 +1,84 @@
+"""Networks from configs and weights: built without memory, checked by name and shape, then given the weights as they are.
+
+Keys and shapes are checked before any number is read, so that a wrong file costs milliseconds and the sentence names
+the tensor. Modules are built on the meta device (no memory, no random numbers).
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from app.engine.checkpoints.held import Held
+from app.engine.families.unet_layout import Misfit
+from app.errors import BadCheckpoint
+
+Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+def unet(config: Mapping[str, Any], path: Path) -> nn.Module:
+    return build(lambda: UNet2DConditionModel.from_config(dict(config)), "UNet", path)
+
+
+def vae(config: Mapping[str, Any], path: Path) -> nn.Module:
+    """Raises BadCheckpoint: an autoencoder of another kind."""
+    kind = str(config.get("_class_name", "AutoencoderKL"))
+    if kind != "AutoencoderKL":
+        raise BadCheckpoint(f"'{path.parent.name}/{path.name}' is a VAE of the kind {kind}; this version runs AutoencoderKL.")
+    if config.get("latents_mean") is not None or config.get("latents_std") is not None:
+        raise BadCheckpoint(f"'{path.parent.name}/{path.name}' shifts its latents channel by channel (latents_mean), which this version does not do.")
+    return build(lambda: AutoencoderKL.from_config(dict(config)), "VAE", path)
+
+
+def text_encoder(config: Mapping[str, Any], path: Path, *, projects: bool) -> nn.Module:
+    """A CLIPTextModel, or a CLIPTextModelWithProjection, whose states have "text_model." in front of their names."""
+    kind = CLIPTextModelWithProjection if projects else CLIPTextModel
+    return build(lambda: kind(CLIPTextConfig.from_dict(dict(config))), "text encoder", path)
+
+
+def build(make: Callable[[], nn.Module], part: str, path: Path) -> nn.Module:
+    """A module on the meta device, its buffers on the CPU. A config that cannot be built is the file's fault: BadCheckpoint."""
+    try:
+        with init_empty_weights(include_buffers=False), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return make().eval().requires_grad_(False)
+    except Exception as error:  # border: a foreign file's config decides what is built
+        reason = (str(error) or type(error).__name__).splitlines()[0][:160]
+        raise BadCheckpoint(f"The {part} of '{path.name}' cannot be built: {reason}.") from None
+
+
+def fitting(path: Path, make: Callable[[], Any]) -> Any:
+    """`make()`; what does not have the layout of its family becomes a sentence that names the file."""
+    try:
+        return make()
+    except Misfit as error:
+        raise BadCheckpoint(f"'{path.name}' is incomplete: {error}.") from None
+
+
+def fill(module: nn.Module, held: Held, dtype: torch.dtype, convert: Convert, part: str) -> None:
+    """Checks what is held against the module, then reads it. Raises BadCheckpoint."""
+    check(module, fitting(held.path, lambda: convert(held.shapes)), part, held.path)
+    assign(module, convert(held.read(dtype)))
+
+
+def check(module: nn.Module, weights: Mapping[str, Tensor], part: str, path: Path) -> None:
+    """Every weight of the module is there and has its shape. Raises BadCheckpoint naming the first that does not."""
+    for name, expected in module.state_dict().items():
+        if name not in weights:
+            raise BadCheckpoint(f"'{path.name}' is incomplete: its {part} misses the tensor '{name}'.")
+        found = tuple(weights[name].shape)
+        if found != tuple(expected.shape):
+            raise BadCheckpoint(f"'{path.name}' does not fit: '{name}' of its {part} has the shape {found}, but {tuple(expected.shape)} is expected.")
+
+
+def assign(module: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Gives a checked module its weights; names that it does not have are left out."""
+    own = module.state_dict().keys()
+    module.load_state_dict({name: value.contiguous() for name, value in weights.items() if name in own}, assign=True)
+    module.requires_grad_(False)

@@ -38,7 +38,7 @@ BORDERS = {
     "app/api/guard.py": "a bug behind a route becomes an answer",
     "app/api/opening.py": "the application is built while the port already answers",
     "app/serve.py": "the tunnel is a foreign service",
-    "app/engine/checkpoints/load.py": "a checkpoint of a stranger",
+    "app/engine/checkpoints/build.py": "a checkpoint of a stranger",
     "app/engine/upscalers_load.py": "an upscaler of a stranger",
     "app/ui/build.py": "draws the tab of an extension",
     "app/ui/handler.py": "a bug behind a button becomes a toast",

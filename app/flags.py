@@ -144,7 +144,7 @@ def with_imports(settings: Settings, imports: record.Imports) -> Settings:
         upscaler_dirs=settings.upscaler_dirs + folders("upscaler"),
         wildcard_dirs=settings.wildcard_dirs + folders("wildcards"),
         imported_styles=settings.imported_styles + imports.styles(),
-        imported_outputs=settings.imported_outputs + folders("outputs"),
+        imported_outputs=settings.imported_outputs + imports.outputs(),
         defaults=imports.defaults(),
         notices=settings.notices + imports.notices(),
     )

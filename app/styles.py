@@ -207,7 +207,8 @@ def read_json(path: Path) -> dict[str, Style]:
         raise ValueError("it is larger than 4 MB")
     found = data.load(path.read_bytes().decode("utf-8-sig"))
     rows = [row for row in (found if isinstance(found, list) else [found]) if isinstance(row, dict)]
-    styles = (Style(data.text(row.get("name")).strip(), data.text(row.get("prompt")), data.text(row.get("negative_prompt") or row.get("negative"))) for row in rows)
+    negatives = (data.text(row.get("negative_prompt") or row.get("negative")) for row in rows)
+    styles = [Style(data.text(row.get("name")).strip(), data.text(row.get("prompt")), negative) for row, negative in zip(rows, negatives, strict=True)]
     named = {style.name: style for style in styles if style.name}
     if not named:
         raise ValueError("it has no styles")

@@ -24,8 +24,8 @@ from app.library.read import one_picture
 from app.request import TASKS
 from app.studio import Owner, Studio
 
-TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg", ".mp4": "video/mp4"}
-OUTPUT_ID = re.compile(r"([0-9a-f]{32})(\.png|\.webp|\.jpg|\.mp4)?")
+TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".mp4": "video/mp4"}
+OUTPUT_ID = re.compile(r"([0-9a-f]{32})(\.png|\.webp|\.jpe?g|\.mp4)?")
 FILE = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": FILE_CSP}
 BODY = {
     "required": True,
@@ -105,7 +105,7 @@ def listing(
 def output(name: str, studio: House, owner: Visitor, download: bool = False) -> Response:
     """A picture or video, as it lies on the disk. `download` makes the browser save it."""
     saved = find(studio, owner, name)
-    kind = TYPES.get(saved.path.suffix)
+    kind = TYPES.get(saved.path.suffix.lower())
     if kind is None:
         raise NotFound("There is no such picture.")
     return FileResponse(saved.path, media_type=kind, headers=FILE, filename=saved.path.name, content_disposition_type="attachment" if download else "inline")
@@ -129,9 +129,10 @@ def request_of(name: str, studio: House, owner: Visitor) -> JSONResponse:
 
 
 @router.delete("/v1/outputs/{name}", status_code=204)
-def delete(name: str, studio: House, owner: Visitor) -> Response:
-    """Delete a picture or video from the disk."""
-    studio.library.delete(find(studio, owner, name).id, sight(owner))
+def delete(name: str, studio: House, owner: Visitor, original: bool = False) -> Response:
+    """Delete a picture or video from the disk. One that lies in another program's folder (`foreign`) is only taken out of the gallery;
+    with `original` its file is deleted, too."""
+    studio.library.delete(find(studio, owner, name).id, sight(owner), original)
     return Response(status_code=204, headers=FRESH)
 
 
@@ -141,6 +142,6 @@ def find(studio: Studio, owner: Owner, name: str) -> Saved:
     if not match:
         raise NotFound("There is no such picture.")
     saved = studio.library.get(match[1], sight(owner))
-    if match[2] and match[2] != Path(saved.path).suffix:
+    if match[2] and match[2] != Path(saved.path).suffix.lower():
         raise NotFound("There is no such picture.")
     return saved

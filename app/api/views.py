@@ -18,9 +18,10 @@ def saved_json(saved: Saved) -> dict[str, Any]:
     seeds = {key: int(value) for key, value in reversed(SEED.findall(saved.infotext))}
     return {
         "id": saved.id,
-        "url": f"/v1/outputs/{saved.id}{saved.path.suffix}",
+        "url": f"/v1/outputs/{saved.id}{saved.path.suffix.lower()}",
         "thumb": f"/v1/outputs/{saved.id}/thumb",
         "kind": saved.kind,
+        "foreign": saved.foreign,
         "task": saved.task,
         "width": saved.width,
         "height": saved.height,

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from app.errors import BadSettings, DiskTrouble, NotFound
 
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pictures(
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, path TEXT NOT NULL UNIQUE, job TEXT NOT NULL, owner TEXT NOT NULL,
@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS pictures(
     request TEXT NOT NULL, infotext TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS pictures_by_owner ON pictures(owner, seq);
 CREATE INDEX IF NOT EXISTS pictures_by_job ON pictures(job, seq);
+CREATE TABLE IF NOT EXISTS hidden(path TEXT PRIMARY KEY);
 """
 COLUMNS = "id, path, job, owner, task, kind, width, height, created, request, infotext"
 
@@ -34,6 +35,7 @@ class Saved:
     Attributes:
         id: 32 hex digits. path: absolute. width, height: pixels, 0 when unknown (mp4).
         created: seconds since 1970. request: JSON as asked for, "" for files that are not ours. infotext: A1111's text, or "".
+        foreign: it lies in a folder of another program and stays there, see `app.library.elsewhere`.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Saved:
     created: float
     request: str
     infotext: str
+    foreign: bool = False
 
 
 class Index:
@@ -55,7 +58,7 @@ class Index:
     def __init__(self, file: Path, root: Path) -> None:
         """Args:
         file: the database. When it is damaged it is moved aside, and `fresh` tells that the index has to be rebuilt.
-        root: the outputs folder, which paths in rows are relative to.
+        root: the outputs folder, which paths in rows are relative to; those of pictures elsewhere are absolute.
         """
         self.root = root
         self.fresh = not file.exists()
@@ -136,19 +139,45 @@ class Index:
         return self._select("job = ? ORDER BY seq", (job,))
 
     def paths(self) -> dict[str, str]:
-        """Relative path -> id, of every row."""
-        return dict(self._read("SELECT path, id FROM pictures"))
+        """Path as in the row -> id, of every row of the outputs folder."""
+        return {path: picture_id for path, picture_id in self._read("SELECT path, id FROM pictures") if not Path(path).is_absolute()}
+
+    def elsewhere(self) -> dict[Path, str]:
+        """Path -> id, of every row of a picture in another program's folder."""
+        rows = self._read("SELECT path, id FROM pictures")
+        return {Path(path): picture_id for path, picture_id in rows if Path(path).is_absolute()}
+
+    def hide(self, path: Path) -> None:
+        """Remember that a picture elsewhere is not to be taken in again. Raises DiskTrouble."""
+        with self._write() as database:
+            database.execute("INSERT OR IGNORE INTO hidden VALUES(?)", (self._relative(path),))
+
+    def hidden(self) -> set[Path]:
+        """What was hidden."""
+        return {Path(path) for (path,) in self._read("SELECT path FROM hidden")}
+
+    def sort_in(self) -> None:
+        """Put pictures from elsewhere between ours by their dates; ours keep their order, whatever the clock said. Raises DiskTrouble."""
+        latest, ranked = 0.0, []
+        for place, (picture_id, path, created) in enumerate(self._read("SELECT id, path, created FROM pictures ORDER BY seq")):
+            if not Path(path).is_absolute():
+                latest = created = max(latest, created)
+            ranked.append((created, place, picture_id))
+        if ranked != sorted(ranked):
+            with self._write() as database:
+                database.execute("UPDATE pictures SET seq = -seq")
+                database.executemany("UPDATE pictures SET seq = ? WHERE id = ?", [(seq, row[2]) for seq, row in enumerate(sorted(ranked), 1)])
 
     def _select(self, condition: str, values: tuple[object, ...]) -> list[Saved]:
         rows = self._read(f"SELECT {COLUMNS} FROM pictures WHERE {condition}", values)
-        return [Saved(row[0], self.root / row[1], *row[2:]) for row in rows]
+        return [Saved(row[0], self.root / row[1], *row[2:], foreign=Path(row[1]).is_absolute()) for row in rows]
 
     def _read(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 
     def _relative(self, path: Path) -> str:
-        return os.fspath(path.relative_to(self.root)).replace(os.sep, "/")
+        return os.fspath(path.relative_to(self.root) if path.is_relative_to(self.root) else path).replace(os.sep, "/")
 
     def close(self) -> None:
         """Close the file. Twice is harmless."""

@@ -19,8 +19,9 @@ from app.errors import BadSettings, DiskTrouble, NotFound
 from app.grids.request import Grid
 from app.library import save
 from app.library.assets import Assets
+from app.library.elsewhere import Elsewhere
 from app.library.index import Index, Saved
-from app.library.scan import scan
+from app.library.scan import scan, video_size
 from app.request import AnyRequest, AnyTask
 from app.work import Picture
 
@@ -61,6 +62,7 @@ class Library:
         self._rescue: OrderedDict[str, Unsaved] = OrderedDict()
         save.remove_stale_parts(self.root)
         self._index = Index(self._own / "library.db", self.root)
+        self.elsewhere = Elsewhere(self._index)
         if self._index.fresh:
             self.reindex()
         else:
@@ -258,15 +260,19 @@ class Library:
             _log.warning("a thumbnail could not be kept: %s", error.strerror)
         return buffer.getvalue()
 
-    def delete(self, picture_id: str, owner: str | None) -> None:
-        """Delete a picture, its file and its thumbnails. Raises NotFound, DiskTrouble."""
+    def delete(self, picture_id: str, owner: str | None, original: bool = False) -> None:
+        """Delete a picture, its file and its thumbnails. One of another program is only taken out of the index, unless `original`
+        says that its file is meant. Raises NotFound, DiskTrouble."""
         saved = self._index.get(picture_id, owner)
         try:
-            saved.path.unlink(missing_ok=True)
+            if saved.foreign and not original:
+                self._index.hide(saved.path)
+            else:
+                saved.path.unlink(missing_ok=True)
         except OSError as error:
             raise save.trouble(error) from None
         self._index.remove([saved.id])
-        if saved.kind == "video":
+        if saved.kind == "video" and not saved.foreign:
             save.remove(saved.path.with_suffix(".json"))
         for side in THUMB_SIDES:
             save.remove(self._own / "thumbs" / f"{saved.id}-{side}.jpg")
@@ -288,12 +294,3 @@ def chunk(saved: Saved, index: int) -> str:
     """The lossless JSON chunk of a file. It does not name the owner: pictures are passed on."""
     facts = {"version": __version__, "id": saved.id, "job": saved.job, "task": saved.task, "index": index}
     return json.dumps({**facts, "request": json.loads(saved.request)}, ensure_ascii=False)
-
-
-def video_size(path: Path) -> tuple[int, int]:
-    """Width and height of an animated WebP; (0, 0) for what Pillow cannot open."""
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            return image.size
-    except UNREADABLE:
-        return 0, 0

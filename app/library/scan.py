@@ -62,6 +62,15 @@ def size_of(path: Path) -> tuple[int, int]:
         return image.size
 
 
+def video_size(path: Path) -> tuple[int, int]:
+    """Width and height of an animated WebP; (0, 0) for what Pillow cannot open."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except UNREADABLE:
+        return 0, 0
+
+
 def beside(path: Path) -> tuple[dict[str, Any], str]:
     """What the JSON file beside a video says: (chunk, infotext)."""
     try:

@@ -52,6 +52,10 @@ class Imports:
         """The folders of a kind that are there."""
         return unique(folder for item in self.items for folder in item.folders.get(kind, ()) if folder.is_dir())
 
+    def outputs(self) -> tuple[Path, ...]:
+        """The folders of pictures, there or not: pictures on a disk that is not plugged in are not forgotten."""
+        return unique(folder for item in self.items for folder in item.folders.get("outputs", ()))
+
     def styles(self) -> tuple[Path, ...]:
         """The files of styles that are there."""
         return unique(file for item in self.items for file in item.styles if file.is_file())

@@ -38,7 +38,7 @@ darkroom.gallery = ({element, trigger}) => {
       onclick: () => darkroom.viewer.open(shown, shown.findIndex((item) => item.id === output.id), {trigger, onDelete: remove})}, el("img", {src: url(output.thumb), alt: "", loading: "lazy"}));
   }
   async function remove(output) {
-    if (!confirm("Delete this picture for good?")) return;
+    if (!confirm(output.foreign ? "Take this picture out of the gallery? Its file stays in the folder of the other program." : "Delete this picture for good?")) return;
     try {
       await ask("DELETE", `/v1/outputs/${output.id}`);
       shown = shown.filter((item) => item.id !== output.id);

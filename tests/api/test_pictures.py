@@ -221,3 +221,20 @@ def test_deleting_removes_the_file(house):
     assert not item.path.exists()
     assert client.get(f"/v1/outputs/{item.id}").status_code == 404
     assert client.delete(f"/v1/outputs/{item.id}").status_code == 404
+
+
+def test_a_picture_of_another_program_is_shown_and_its_file_stays_unless_it_is_meant(house, guest, tmp_path):
+    from app.library.elsewhere import Told
+
+    for name in ("a.JPG", "b.jpeg"):
+        (tmp_path / name).write_bytes(encoded("JPEG"))
+    house.studio.library.elsewhere.take_in([tmp_path], lambda path: Told("txt2img", "", "a dog"))
+    client = house.script()
+    rows = [row for row in client.get("/v1/outputs").json() if row["foreign"]]
+    assert sorted(row["url"].rsplit(".")[-1] for row in rows) == ["jpeg", "jpg"]
+    for row in rows:
+        assert client.get(row["url"]).headers["content-type"] == "image/jpeg"
+        assert guest.get(row["url"]).status_code == guest.delete(row["url"], params={"original": True}).status_code == 404
+    assert client.delete(rows[0]["url"]).status_code == 204
+    assert client.get(rows[0]["url"]).status_code == 404 and len(list(tmp_path.iterdir())) == 2
+    assert client.delete(rows[1]["url"], params={"original": True}).status_code == 204 and len(list(tmp_path.iterdir())) == 1

@@ -193,7 +193,7 @@ def test_reindex_takes_in_new_files_and_asks_whose_they_are(library: Library) ->
 
 
 def test_a_newer_index_is_refused(library: Library) -> None:
-    library._index._db.execute("PRAGMA user_version=2")
+    library._index._db.execute("PRAGMA user_version=3")
     with pytest.raises(BadSettings, match="newer Darkroom"):
         Library(library.root)
 

@@ -14,7 +14,9 @@ pytest.importorskip("skia")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from app.engine.adapters import Adapters, Lora, read_embedding  # noqa: E402
+from app.engine.adapters.apply import Adapters  # noqa: E402
+from app.engine.adapters.asked import Lora  # noqa: E402
+from app.engine.adapters.embeddings import read_embedding  # noqa: E402
 from app.engine.checkpoints.find import Shelf  # noqa: E402
 from app.engine.checkpoints.header import read_header  # noqa: E402
 from app.settings import Settings  # noqa: E402
@@ -135,7 +137,7 @@ def test_the_app_applies_networks(made, base: Path, tmp_path: Path, kind: str, s
     loaded = load_base(base)
     before = {name: value.clone() for name, value in loaded.unet.state_dict().items()}
     with torch.no_grad():
-        Adapters(loaded.unet, loaded.encoder, "base").apply([Lora(file)])
+        Adapters({"unet": loaded.unet, "text_encoder": loaded.encoder}, "sd1", "base").apply([Lora(file)])
     after = loaded.unet.state_dict()
     changed = {"lora_unet_" + name.removesuffix(".weight").replace(".", "_") for name in after if not torch.equal(after[name], before[name])}
     networks = load_file(path)
@@ -164,7 +166,7 @@ def test_the_app_reads_the_word(made, tmp_path: Path) -> None:
     path.write_bytes(made("inversion", "").read_bytes())
     shelf = Shelf(Settings(root=tmp_path, checkpoint_dirs=(tmp_path,), lora_dirs=(tmp_path,), embedding_dirs=(tmp_path,), vae_dirs=(tmp_path,)))
     [file] = shelf.embeddings()
-    assert read_embedding(file).shape == (len(inversion.HINTS), 32)
+    assert read_embedding(file)[""].shape == (len(inversion.HINTS), 32)
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,13 @@ beyond that `BadRequest` is raised, unless the caller says `capped=False`.
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
+from app.engine.prompt.block_weights import block_weights, is_block_weights
 from app.errors import BadRequest, UnknownName
 
 MAX_BYTES = 8192
@@ -40,7 +41,7 @@ LORA_KINDS = ("lora", "lyco")
 
 @dataclass(frozen=True)
 class Network:
-    """An extra network named in a prompt: `<lora:name:te:unet:dyn>`.
+    """An extra network named in a prompt: `<lora:name:te:unet:dyn>`, and what the extension for block weights adds to that.
 
     Attributes:
         kind: "lora", "lyco", "hypernet" ...
@@ -48,6 +49,8 @@ class Network:
         te: weight in the text encoder.
         unet: weight in the UNet; the text encoder's when not given.
         dyn: rank to use of a dynamic LoRA, or None.
+        blocks: weights of the UNet's blocks, see `app.engine.prompt.block_weights`; "" when none are given.
+        start, stop: the first step (from 1) at which it acts on the UNet, and the first one at which it does not any more; None: to the end.
     """
 
     kind: str
@@ -55,6 +58,9 @@ class Network:
     te: float = 1.0
     unet: float = 1.0
     dyn: int | None = None
+    blocks: str = ""
+    start: int = 1
+    stop: int | None = None
 
 
 @dataclass(slots=True)
@@ -207,10 +213,10 @@ def check_kinds(networks: Iterable[Network]) -> None:
 def extract_networks(text: str, *, capped: bool = True) -> tuple[str, list[Network]]:
     """The text without its `<kind:arguments>` tags, and what they ask for, in order.
 
-    Arguments are `name:te:unet:dyn`, or by name: `te=`, `unet=`, `dyn=`.
+    Arguments are `name:te:unet:dyn`, or by name: `te=`, `unet=`, `dyn=`, `lbw=`, `start=`, `stop=`, `step=`.
 
     Raises:
-        BadRequest: a weight is not a number, or the prompt is too long.
+        BadRequest: a tag has an argument that there is not, or one that is no number, or the prompt is too long.
     """
     if capped:
         check_length(text)
@@ -230,18 +236,41 @@ def extract_networks(text: str, *, capped: bool = True) -> tuple[str, list[Netwo
     return "".join([*kept, text[done:]]), networks
 
 
+_ARGUMENTS = ("te", "unet", "dyn", "lbw", "start", "stop", "step")
+
+
 def _network(kind: str, arguments: str) -> Network:
     """The network that `kind:arguments` names."""
     items = arguments.split(":")
+    shown = f"The prompt has '<{kind}:{arguments[:60]}>'"
     named = dict(item.split("=", 1) for item in items[1:] if "=" in item)
+    if unknown := named.keys() - set(_ARGUMENTS):
+        raise BadRequest(f"{shown}, but a tag has no '{min(unknown)[:20]}=': it has {', '.join(f'{name}=' for name in _ARGUMENTS)}.")
     placed = [item for item in items[1:] if "=" not in item]
-    values = dict(zip(("te", "unet", "dyn"), placed, strict=False)) | named
+    blocks = next((item for item in placed if is_block_weights(item)), "")
+    values = dict(zip(("te", "unet", "dyn"), [item for item in placed if item != blocks or not blocks], strict=False)) | named
     try:
         te = float(values.get("te", 1.0))
         unet = float(values.get("unet", te))
         dyn = int(values["dyn"]) if "dyn" in values else None
     except ValueError:
-        raise BadRequest(f"The prompt has '<{kind}:{arguments[:60]}>', but its weights must be numbers, as in '<{kind}:{items[0][:40]}:0.8>'.") from None
+        raise BadRequest(f"{shown}, but its weights must be numbers, as in '<{kind}:{items[0][:40]}:0.8>'.") from None
     if not (math.isfinite(te) and math.isfinite(unet)):
-        raise BadRequest(f"The prompt has '<{kind}:{arguments[:60]}>', but its weights must be finite numbers.")
-    return Network(kind, items[0], te, unet, dyn)
+        raise BadRequest(f"{shown}, but its weights must be finite numbers.")
+    if dyn is not None and dyn < 1:
+        raise BadRequest(f"{shown}, but the ranks to use (dyn) must be at least 1.")
+    blocks = values.get("lbw", blocks)
+    block_weights(blocks)
+    return Network(kind, items[0], te, unet, dyn, blocks, *_steps(values, shown))
+
+
+def _steps(values: Mapping[str, str], shown: str) -> tuple[int, int | None]:
+    """(first step, first step that is not one any more or None) of `start=3`, `stop=10` or `step=3-10`. Raises BadRequest."""
+    first, _, last = values.get("step", "").partition("-")
+    try:
+        start, stop = (int(values.get(name) or number or 0) for name, number in (("start", first), ("stop", last)))
+    except ValueError:
+        raise BadRequest(f"{shown}, but its steps must be whole numbers, as in 'start=3', 'stop=10' or 'step=3-10'.") from None
+    if start < 0 or stop < 0 or 0 < stop <= start:
+        raise BadRequest(f"{shown}, but its steps must not be negative, and it must stop after it starts.")
+    return max(start, 1), stop or None

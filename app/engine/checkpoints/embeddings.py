@@ -1,0 +1,80 @@
+"""Textual inversion files, from their tables of contents alone: whose vectors they hold, and which of them a prompt names.
+
+Forms: A1111's and kohya's ("emb_params"; "string_to_param" in .pt), diffusers' ("<token>"), SDXL's ("clip_l" with "clip_g", or
+"text_encoders_0" with "text_encoders_1"), and any file that holds a single matrix.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from app.engine.checkpoints.header import Header, ModelFile, read_header
+from app.engine.checkpoints.pickles import is_pickle, pickle_header
+from app.errors import BadCheckpoint
+
+Towers = Mapping[str, int]
+"""Kind of each text encoder of a checkpoint ("clip-l", "openclip-h", "openclip-g") -> the width of its vectors."""
+NAMES = {"clip_l": "clip_l", "clip_g": "clip_g", "text_encoders_0": "clip_l", "text_encoders_1": "clip_g"}
+KINDS = {"clip-l": "clip_l", "openclip-g": "clip_g"}
+FLOATS = {"F16", "BF16", "F32", "F64"}
+
+
+class Vectors(NamedTuple):
+    """Vectors for one text encoder: the tensor's name, how many there are, and how wide they are."""
+
+    tensor: str
+    count: int
+    width: int
+
+
+def vectors_in(header: Header) -> dict[str, Vectors]:
+    """"clip_l" and "clip_g" -> their vectors; "" -> vectors for whatever text encoder has their width; {} for no textual inversion."""
+    shapes = {name: tensor.shape for name, tensor in header.tensors.items() if tensor.dtype in FLOATS and 1 <= len(tensor.shape) <= 2}
+    named = {NAMES[name]: _vectors(name, shape) for name, shape in shapes.items() if name in NAMES}
+    if named:
+        return named
+    plain = [name for name in shapes if name == "emb_params" or name.startswith("string_to_param")] or list(shapes)
+    return {"": _vectors(plain[0], shapes[plain[0]])} if len(plain) == 1 else {}
+
+
+def _vectors(name: str, shape: tuple[int, ...]) -> Vectors:
+    return Vectors(name, shape[0] if len(shape) == 2 else 1, shape[-1])
+
+
+def vectors_of(file: ModelFile) -> dict[str, Vectors]:
+    """`vectors_in` of a file. Raises BadCheckpoint: it has a problem, or is no textual inversion."""
+    if file.problem:
+        raise BadCheckpoint(file.problem)
+    found = vectors_in(pickle_header(file.path) if is_pickle(file.path) else read_header(file.path))
+    if not found:
+        raise BadCheckpoint(f"'{file.path.name}' is not a textual inversion of one word.")
+    return found
+
+
+def for_tower(found: Mapping[str, Vectors], kind: str, width: int) -> Vectors | None:
+    """The vectors for one text encoder; None when there are none for it."""
+    vectors = found.get(KINDS.get(kind, "")) or found.get("")
+    return vectors if vectors is not None and vectors.width == width else None
+
+
+def named_in(text: str, embeddings: Iterable[ModelFile], towers: Towers | None) -> list[tuple[ModelFile, int]]:
+    """The textual inversions whose names occur in a text and that have vectors for all text encoders, and how many vectors each puts
+    into a prompt. Of several with one name, in any case, the first; those that cannot be read are no words.
+
+    Args:
+        towers: of the checkpoint; None: not known, all fit.
+    """
+    found: list[tuple[ModelFile, int]] = []
+    names: set[str] = set()
+    for file in embeddings:
+        name = file.path.stem.lower()
+        if name not in text.lower() or name in names or file.problem:
+            continue
+        try:
+            vectors = vectors_of(file)
+        except BadCheckpoint:
+            continue
+        fitting = list(vectors.values()) if towers is None else [for_tower(vectors, kind, width) for kind, width in towers.items()]
+        if fitting and (counts := {one.count for one in fitting if one is not None}) and None not in fitting:
+            found.append((file, max(counts)))
+            names.add(name)
+    return found

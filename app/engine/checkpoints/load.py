@@ -30,8 +30,8 @@ def load_networks(file: ModelFile, parts: Parts, dtypes: Dtypes) -> Networks:
     Raises:
         BadCheckpoint: one sentence that names what is missing, misshapen or damaged.
     """
-    for chosen in (file, parts.vae, *parts.texts):
-        if chosen is not None and chosen.problem:
+    for chosen in (file, *parts.files):
+        if chosen.problem:
             raise BadCheckpoint(chosen.problem)
     group, home = group_of(file.family), file.path if file.path.is_dir() else file.base
     texts = load_texts(file, parts, dtypes.text_encoder)

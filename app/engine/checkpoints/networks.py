@@ -37,6 +37,16 @@ class Parts:
         """The files of text encoders that were chosen."""
         return tuple(file for file in (self.text, self.text_2) if file is not None)
 
+    @property
+    def named(self) -> dict[str, ModelFile]:
+        """All files that were chosen, by the part that they are for."""
+        every = {"vae": self.vae, "text": self.text, "text_2": self.text_2}
+        return {name: file for name, file in every.items() if file is not None}
+
+    @property
+    def files(self) -> tuple[ModelFile, ...]:
+        return tuple(self.named.values())
+
 
 @dataclass
 class TextTower:

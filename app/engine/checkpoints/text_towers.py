@@ -75,7 +75,7 @@ def find_texts(file: ModelFile, wanted: tuple[str, ...]) -> Iterator[Found]:
         names = list(header_of(file.path).tensors)
         for place in places(names):
             held = Held(file.path, [file.path], place.plain)
-            kind = kind_of(place, _width(held), wanted)
+            kind = kind_of(place, *_size(held), wanted)
             based = file.base is not None and (file.base / "text_encoder").is_dir()
             yield Found(kind, held, place, config_of(file.base / "text_encoder") if based and file.base else None, file.base and file.base / "tokenizer")
         return
@@ -92,13 +92,15 @@ def _in_folder(path: Path, folder: Path, files: tuple[Path, ...], words: Path | 
     config = config_of(folder)
     for place in places(name for file in files for name in header_of(file).tensors):
         held = Held(path, files, place.plain)
-        yield Found(kind_of(place, _width(held), wanted[:1]), held, place, config, words)
+        yield Found(kind_of(place, *_size(held), wanted[:1]), held, place, config, words)
         return
     raise BadCheckpoint(f"'{path.name}' is incomplete: its text encoder misses the tensor 'embeddings.token_embedding.weight'.")
 
 
-def _width(held: Held) -> int:
-    return next(tuple(tensor.shape)[-1] for name, tensor in held.shapes.items() if name.endswith("token_embedding.weight"))
+def _size(held: Held) -> tuple[int, int]:
+    """(width, layers)"""
+    width = next(tuple(tensor.shape)[-1] for name, tensor in held.shapes.items() if name.endswith("token_embedding.weight"))
+    return width, sum(name.endswith(("layer_norm1.weight", "ln_1.weight")) for name in held.shapes)
 
 
 def _load(found: Found, dtype: torch.dtype) -> TextTower:

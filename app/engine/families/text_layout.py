@@ -18,6 +18,7 @@ KINDS = {"clip-l": "CLIP-L", "openclip-h": "OpenCLIP-H", "openclip-g": "OpenCLIP
 WANTED = {"sd1": ("clip-l",), "sd2": ("openclip-h",), "sdxl": ("clip-l", "openclip-g"), "sdxl-refiner": ("openclip-g",)}
 """Group -> the kinds of its text encoders, in the order in which their states are joined."""
 WIDTHS = {768: "clip-l", 1024: "openclip-h", 1280: "openclip-g"}
+LAYERS = {12: "clip-l", 23: "openclip-h", 24: "openclip-h", 32: "openclip-g"}
 MARKS = {"clip_l": "clip-l", "clip_h": "openclip-h", "clip_g": "openclip-g", "embedders.1.": "openclip-g", "text_encoder_2.": "openclip-g"}
 """What a prefix says of the kind, where the width does not."""
 HEAD = 64
@@ -68,14 +69,14 @@ def places(names: Iterable[str]) -> list[Place]:
     return found
 
 
-def kind_of(place: Place, width: int, wanted: tuple[str, ...]) -> str:
+def kind_of(place: Place, width: int, layers: int, wanted: tuple[str, ...]) -> str:
     """Which text encoder it is.
 
     Args:
-        wanted: the kinds that the checkpoint has; they decide where neither width nor prefix does, as in small models.
+        wanted: the kinds that the checkpoint has; they decide where neither width nor prefix nor layers do, as in small models.
     """
     marked = next((kind for mark, kind in MARKS.items() if mark in place.prefix), "")
-    if found := WIDTHS.get(width) or marked:
+    if found := WIDTHS.get(width) or marked or LAYERS.get(layers):
         return found
     return wanted[0] if len(wanted) == 1 else "openclip-g" if place.is_open or place.projection else "clip-l"
 

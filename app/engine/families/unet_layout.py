@@ -51,6 +51,7 @@ class Naming:
     first: str
     last: str
     added: str
+    guidance: str
     middle: tuple[str, str, str]
     parts: tuple[str, ...]
 
@@ -60,11 +61,12 @@ class Naming:
 
 
 LDM_NAMES = Naming(
-    "input_blocks.0.0.weight", "out.2.weight", "label_emb.0.0.weight", ("middle_block.0", "middle_block.1", "middle_block.2"),
+    "input_blocks.0.0.weight", "out.2.weight", "label_emb.0.0.weight", "time_embed.cond_proj.weight", ("middle_block.0", "middle_block.1", "middle_block.2"),
     ("input_blocks.", "middle_block.", "output_blocks.", "out.", "time_embed.", "label_emb."),
 )  # fmt: skip
 OUR_NAMES = Naming(
-    "conv_in.weight", "conv_out.weight", "add_embedding.linear_1.weight", ("mid_block.resnets.0", "mid_block.attentions.0", "mid_block.resnets.1"),
+    "conv_in.weight", "conv_out.weight", "add_embedding.linear_1.weight", "time_embedding.cond_proj.weight",
+    ("mid_block.resnets.0", "mid_block.attentions.0", "mid_block.resnets.1"),
     ("down_blocks.", "mid_block.", "up_blocks.", "conv_in.", "conv_norm_out.", "conv_out.", "time_embedding.", "add_embedding."),
 )  # fmt: skip
 
@@ -110,8 +112,8 @@ def unet_config(shape: Shapes, names: Mapping[str, Any], naming: Naming, group: 
     }  # fmt: skip
     if not middle and not any(name.startswith(second + ".") for name in names):  # distilled SDXL: one block in the middle, or none
         found["mid_block_type"] = "UNetMidBlock2D" if any(name.startswith(first + ".") for name in names) else None
-    if len(shape("time_embedding.cond_proj.weight")) == 2:  # latent consistency models are told their guidance so
-        found["time_cond_proj_dim"] = shape("time_embedding.cond_proj.weight")[1]
+    if len(guidance := shape(naming.guidance)) == 2:  # latent consistency models may be told their guidance (Luo et al. 2023)
+        found["time_cond_proj_dim"] = guidance[1]
     return found | (_added(need(shape, naming.added, 2)[1], pooled, SIZES[group]) if group in SIZES else {})
 
 
@@ -182,6 +184,8 @@ def convert_unet(weights: dict[str, Tensor], config: dict[str, Any], naming: Nam
     if not naming.is_ldm:
         return weights
     try:
-        return dict(convert_ldm_unet_checkpoint({LDM + name: value for name, value in weights.items()}, config))
+        found = dict(convert_ldm_unet_checkpoint({LDM + name: value for name, value in weights.items()}, config))
     except KeyError as error:
         raise Misfit(f"'{error.args[0]}' is missing") from None
+    told = {OUR_NAMES.guidance: weights[naming.guidance]} if naming.guidance in weights else {}
+    return found | told

@@ -16,6 +16,8 @@ from app.sampler_options import SamplerOptions
 MAX_SEED = 2**64 - 1
 MAX_DELTA = 10**9
 MAX_STEPS = 1000
+IMAGE_CFG_SCALE = 1.5
+"""How strictly InstructPix2Pix keeps to its picture where nothing is said (A1111's default, and its authors')."""
 MAX_PARAMETERS = 32768
 """Characters of another picture's infotext that a request may carry: two prompts of the largest size and what else there is to say."""
 
@@ -47,8 +49,14 @@ class Asked(BaseModel):
 
     def picture_fields(self) -> dict[str, str]:
         """Names and ids of the input pictures that are set, e.g. {"image": "<sha256>", "mask": "<sha256>"}."""
-        found = {name: getattr(self, name) for name in ("image", "mask") if name in type(self).model_fields}
+        found = {name: getattr(self, name) for name in picture_names(type(self))}
         return {name: value for name, value in found.items() if value}
+
+
+def picture_names(kind: type[Asked]) -> tuple[str, ...]:
+    """The fields of a request that hold ids of pictures."""
+    declared = ((name, field.json_schema_extra) for name, field in kind.model_fields.items())
+    return tuple(name for name, extra in declared if isinstance(extra, dict) and extra.get("widget") in ("image", "mask"))
 
 
 class Prompted(Asked):
@@ -60,6 +68,7 @@ class Prompted(Asked):
     wildcards: bool = param(False, "Wildcards", "Draws one of {a|b}, and lines of the files in wildcards/ for __name__, for each picture anew")
     checkpoint: str = param("", "Checkpoint", "The model that draws. Empty: the first on the list", choices="checkpoints", max_length=512)
     vae: str = param("", "VAE", "Empty: the one in the checkpoint", choices="vaes", empty="From the checkpoint", max_length=512)
+    text_encoder: str = param("", "Text encoder", "Empty: the checkpoint's", choices="text_encoders", empty="From the checkpoint", max_length=1024)
     sampler: str = param("DPM++ 2M", "Sampling method", choices="samplers", max_length=64)
     schedule: str = param("Automatic", "Schedule type", "Automatic: the one that suits the sampler", choices="schedules", max_length=64)
     steps: int = param(20, "Sampling steps", step=1, reach=150, ge=1, le=MAX_STEPS)
@@ -134,16 +143,23 @@ class Txt2Img(HiresFix, Sized, Batched):
     task: Literal["txt2img"] = "txt2img"
 
 
-class Img2Img(Sized, Batched):
+class Edited(BaseModel):
+    """What checkpoints are told that edit a picture as the prompt says."""
+
+    image_cfg_scale: float = param(IMAGE_CFG_SCALE, "Image CFG scale", "InstructPix2Pix: how strictly to keep to the image", step=0.05, ge=0, le=10)
+
+
+class Img2Img(Edited, Sized, Batched):
     """A picture from a picture and a prompt."""
 
     task: Literal["img2img"] = "img2img"
     image: PictureId = param(..., "Image", "The picture to start from", widget="image")
     resize_mode: ResizeMode = param("Just resize", "Resize mode", "How the image is fitted to width x height")
     denoising_strength: float = param(0.75, "Denoising strength", "0 keeps the image, 1 ignores it", step=0.01, ge=0, le=1)
+    depth_map: PictureId | None = param(None, "Depth map", "For depth checkpoints: white is near. Empty: estimated from the image", widget="image")
 
 
-class Inpaint(Sized, Batched):
+class Inpaint(Edited, Sized, Batched):
     """Paint a part of a picture anew; every pixel outside the mask and its blur band is kept bit for bit."""
 
     task: Literal["inpaint"] = "inpaint"

@@ -225,7 +225,7 @@ def _write_tokenizer(path: Path, clip_vocabulary: bool) -> None:
 def both(told):
     """Hidden states of the prompt and of the negative prompt, in a conditioning that does not change on the way."""
     at = told.at(0, told.steps)
-    return at.positives[0][1], at.negative
+    return at.positives[0][1].states, None if at.negative is None else at.negative.states
 
 
 def engine(folder: Path) -> Engine:

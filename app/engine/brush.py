@@ -6,23 +6,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.engine.adapters import Lora, embeddings_in, network_hash
+from app.engine.adapters.asked import Lora, asked, at_step
+from app.engine.adapters.embeddings import embeddings_in
+from app.engine.adapters.hashes import network_hash
+from app.engine.adapters.steps import in_steps
 from app.engine.denoise import Denoiser, Start, denoise, levels_for
-from app.engine.families.sd1 import Conditioning, Sd1Model
-from app.engine.families.sd1_inpaint import Sd1InpaintModel
+from app.engine.families import group_of, latents_of
+from app.engine.families.latent import LatentModel
 from app.engine.guidance import Guidance, PictureByPicture, asks_unguided
 from app.engine.noise import brownian, drawn
 from app.engine.prompt.chunks import Reading
-from app.engine.prompt.conditioning import is_whole
+from app.engine.prompt.conditioning import Conditioning, is_whole
 from app.engine.prompt.grammar import Network, check_kinds, extract_networks, strip_comments
 from app.engine.prompt.schedule import counted_steps
 from app.engine.refiner import Relay, due_by_noise, due_by_steps
 from app.engine.samplers import SAMPLERS, resolve_pair
+from app.engine.scene import Scene
 from app.engine.schedules import Spacing, sigmas_for
 from app.engine.seeds import PictureStream, SeedExtras
 from app.engine.workshop import Workshop
 from app.errors import BadNumbers
-from app.request import AnyRequest
+from app.request import IMAGE_CFG_SCALE, AnyRequest
 from app.work import Phase, Progress
 
 
@@ -38,10 +42,13 @@ class Brush:
         prompt_steps: what schedules in prompts count to: the request's steps, or network calls (`prompt.schedule.counted_steps`).
     """
 
-    def __init__(self, request: AnyRequest, workshop: Workshop, *, first_steps: int | None = None, place: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, request: AnyRequest, workshop: Workshop, *, first_steps: int | None = None, place: tuple[int, int] | None = None, home: str | None = None
+    ) -> None:
         """Args:
         first_steps: for the brush of a second pass, what the first one counted to (its `prompt_steps`): prompts address both.
         place: for one pass of several, how many steps came before it, and how many there are in all.
+        home: the checkpoint that the job's prompt and parts are for, where this brush may paint with another; None: the request's.
         """
         self.request = request
         self._shop = workshop
@@ -49,7 +56,8 @@ class Brush:
         self._facts: dict[str, str] = {}
         self._model_facts: dict[str, str] | None = None
         self._told: tuple[object, Conditioning] | None = None
-        self._blank: dict[tuple[int, int], Tensor | None] = {}
+        self._home = request.checkpoint if home is None else home
+        self._around: tuple[tuple[Scene, ...], tuple[int, int], Tensor | None] | None = None
         sampler, self._schedule = resolve_pair(request.sampler, request.schedule)
         self._row = SAMPLERS[sampler]
         self.prompt_steps = counted_steps(sampler, request.steps)
@@ -60,19 +68,34 @@ class Brush:
     def _made_refiner(self) -> "Brush":
         """Another brush, with the refiner for a checkpoint."""
         changed = self.request.model_copy(update={"checkpoint": self.request.refiner_checkpoint, "refiner_checkpoint": ""})
-        return Brush(changed, self._shop, first_steps=self._first_steps, place=self._place)
+        return Brush(changed, self._shop, first_steps=self._first_steps, place=self._place, home=self._home)
 
     def passes(self, first: AnyRequest, second: AnyRequest) -> tuple["Brush", "Brush"]:
         """Brushes for the two passes of one job. Progress counts the steps of both, prompts may address both."""
         steps = first.steps + second.steps
         brush = Brush(first, self._shop, place=(0, steps))
-        return brush, Brush(second, self._shop, first_steps=brush.prompt_steps, place=(first.steps, steps))
+        return brush, Brush(second, self._shop, first_steps=brush.prompt_steps, place=(first.steps, steps), home=first.checkpoint)
 
     @property
-    def model(self) -> Sd1Model:
-        model = self._shop.model(self.request.checkpoint, self.request.vae)
+    def model(self) -> LatentModel:
+        model = self._shop.model(self.request.checkpoint, self._vae(), self._text_encoder())
         self._model_facts = model.facts
         return model
+
+    def _vae(self) -> str:
+        """The VAE that the request names, unless it was chosen for a checkpoint of other latents."""
+        return self.request.vae if self._is_home() or latents_of(self._family(self.request.checkpoint)) == latents_of(self._family(self._home)) else ""
+
+    def _text_encoder(self) -> str:
+        """The text encoder that the request names, unless it was chosen for a checkpoint of another kind."""
+        same = self._is_home() or group_of(self._family(self.request.checkpoint)) == group_of(self._family(self._home))
+        return self.request.text_encoder if same else ""
+
+    def _is_home(self) -> bool:
+        return self.request.checkpoint == self._home
+
+    def _family(self, checkpoint: str) -> str:
+        return self._shop.shelf.checkpoint(checkpoint).family
 
     @property
     def native(self) -> int:
@@ -103,23 +126,6 @@ class Brush:
         self.model.placement.begin(pixels.shape[1], pixels.shape[0], 1)
         given = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
         return self.model.encode_image(given)
-
-    def surroundings(self, pixels: np.ndarray, paint: np.ndarray) -> Tensor | None:
-        """What an inpainting checkpoint is told of a picture: the mask, and the latents of the picture with grey where it is painted.
-
-        Args:
-            pixels: uint8 (H,W,3), H and W multiples of 8.
-            paint: bool (H,W), True = is painted.
-
-        Returns:
-            (1,5,H/8,W/8) for `Start.surroundings`; None for other checkpoints, which are told nothing.
-        """
-        if not isinstance(self.model, Sd1InpaintModel):
-            return None
-        self.model.placement.begin(pixels.shape[1], pixels.shape[0], 1)
-        hidden = torch.from_numpy(np.ascontiguousarray(paint))[None, None]
-        given = torch.where(hidden, 0.0, torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1)
-        return self.model.surroundings(given, torch.nn.functional.max_pool2d(hidden.float(), 8))
 
     def paint(self, start: Start, streams: Sequence[PictureStream], *, number: int = 1, prompt: str | None = None, negative: str | None = None) -> Tensor:
         """Run the request's sampler, schedule and steps from `start`.
@@ -176,8 +182,7 @@ class Brush:
     def _ready(self, start: Start, texts: tuple[str, str], number: int) -> Denoiser:
         """The denoiser of this brush's own model, which then is ready for pictures of that size."""
         rows, _, height, width = start.noise.shape
-        around = start.surroundings if isinstance(self.model, Sd1InpaintModel) else None
-        guided = self._guided(*texts, self._nothing_kept(width * 8, height * 8) if around is None else around, number)
+        guided = self._guided(*texts, self._surroundings(start.scenes, width * 8, height * 8), number)
         self.model.placement.begin(width * 8, height * 8, rows)
         self._preview = self.model.prepare_preview()
         return guided
@@ -204,33 +209,39 @@ class Brush:
         """uint8 (h,w,3) -> (height,width,3), see `app.engine.upscalers_run`. Raises UnknownName, BadCheckpoint, BadRequest, OutOfMemory."""
         return self._shop.upscalers.enlarge(pixels, upscaler, width, height, lambda done, tiles: self.progress("upscaling", number=number))
 
-    def _nothing_kept(self, width: int, height: int) -> Tensor | None:
-        """The surroundings where all is painted: txt2img, and img2img as A1111 does it at its full conditioning weight."""
-        if (width, height) not in self._blank:
-            self._blank = {(width, height): self.surroundings(np.zeros((height, width, 3), np.uint8), np.ones((height, width), bool))}
-        return self._blank[width, height]
+    def _surroundings(self, scenes: tuple[Scene, ...], width: int, height: int) -> Tensor | None:
+        """What the model reads beside the noisy latents. The last ones are remembered: every batch of a job has the same."""
+        if self._around is None or self._around[:2] != (scenes, (width, height)):
+            self.model.placement.begin(width, height, 1)
+            self._around = scenes, (width, height), self.model.surroundings(scenes, width, height)
+        return self._around[2]
 
     def _guided(self, prompt: str, negative: str, around: Tensor | None, number: int) -> Denoiser:
         """The denoiser of the two prompts, with the LoRAs in the weights and the extensions around it."""
         text, networks = extract_networks(strip_comments(prompt))
         negative, _ = extract_networks(strip_comments(negative))
         embeddings = self._shop.shelf.embeddings()
-        if self.model.begin(self._loras(networks), embeddings):
+        loras = self._loras(networks)
+        if self.model.begin(at_step(loras, 1), embeddings):
             self._told = None
-        unread = self.request.cfg_scale == 1 and is_whole(text) and not asks_unguided(self._row.name)
+        guidance = self._guidance()
+        unread = guidance.scale == 1 and guidance.image_scale == 1 and is_whole(text) and not asks_unguided(self._row.name)
         self._facts.pop("TI hashes", None)
         self._facts |= self._embedding_facts(text if unread else f"{text} {negative}")
         told = self._conditioning(text, None if unread else negative, number)
-        guided = self.model.denoiser(told, self._guidance(), around)
-        single = self._extended(guided)
-        return single if single is guided or self.model.plan.batched else PictureByPicture(single, guided)
+        guided = self.model.denoiser(told, guidance, around)
+        stepped = in_steps(guided, loras, lambda now: self.model.begin(now, embeddings))
+        single = self._extended(stepped)
+        return single if single is stepped or self.model.plan.batched else PictureByPicture(single, guided)
 
     def _guidance(self) -> Guidance:
-        """What the request says about guidance."""
-        request = self.request
+        """What the request says about guidance; that by a picture is for checkpoints that edit pictures alone."""
+        request, beside = self.request, self.model.beside
+        image_scale = getattr(request, "image_cfg_scale", IMAGE_CFG_SCALE) if beside is not None and beside.edits else 1.0
+        self._facts |= {"Image CFG scale": f"{image_scale:g}"} if beside is not None and beside.edits else {}
         return Guidance(
             request.cfg_scale * self._row.cfg_factor, request.cfg_rescale, request.skip_early_cond, request.s_min_uncond, request.s_min_uncond_all,
-            both=asks_unguided(self._row.name), prompt_steps=self.prompt_steps,
+            both=asks_unguided(self._row.name), prompt_steps=self.prompt_steps, image_scale=image_scale,
         )  # fmt: skip
 
     def _extended(self, model: Denoiser) -> Denoiser:
@@ -252,16 +263,18 @@ class Brush:
         return self._told[1]
 
     def _loras(self, networks: Sequence[Network]) -> list[Lora]:
-        """The LoRAs that a prompt names. Raises UnknownName."""
+        """The LoRAs that a prompt names; a refiner or second pass of another family leaves out those for the job's own. Raises UnknownName."""
         check_kinds(networks)
-        found = [Lora(self._shop.shelf.lora(network.name), network.te, network.unet, network.dyn) for network in networks]
-        hashes = [f"{lora.file.path.stem}: {network_hash(lora.file.path)}" for lora in found if not lora.file.problem]
+        found = [asked(self._shop.shelf.lora(network.name), network) for network in networks]
+        if not self._is_home() and (home := group_of(self._family(self._home))) != self.model.family_group:
+            found = [lora for lora in found if group_of(lora.file.family) != home]
+        hashes = [f"{lora.file.path.stem}: {network_hash(lora.file)}" for lora in found if not lora.file.problem]
         self._facts.pop("Lora hashes", None)
         self._facts |= {"Lora hashes": ", ".join(hashes)} if hashes else {}
         return found
 
     def _embedding_facts(self, text: str) -> dict[str, str]:
-        used = embeddings_in(text, self.model.embeddings, self.model.context_width)
+        used = embeddings_in(text, self.model.embeddings, self.model.towers)
         return {"TI hashes": ", ".join(f"{file.path.stem}: {file.short_hash()}" for file in used)} if used else {}
 
     def _step(self, step: int, steps: int, sigma: float, denoised: Tensor, number: int) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from app.engine.guidance import CALLS_COUNTED, row_of, steered
 from app.engine.prompt.schedule import counted_steps
 from app.engine.samplers import SamplerRow
+from app.engine.scene import Scene
 from app.engine.schedules import MAX_STEPS
 
 Denoiser = Callable[[Tensor, float], Tensor]
@@ -42,7 +43,8 @@ class Start:
             sampler then begins anew at each step, so multistep samplers take their first-order step.
         fresh: show the model the kept part with new noise at each noise level.
         init: what the painted part starts from, when it is not `source` (fill, latent noise, nothing).
-        surroundings: (1 or b,5,h,w), what an inpainting checkpoint is told of the picture; None: that all is to be painted.
+        scenes: the picture that is painted on, one for all or one for each of the batch: checkpoints that read more than noisy
+            latents (inpainting, InstructPix2Pix, depth) are told of it, each in its own way; none: there is no picture.
         last: run exactly this many steps, the last ones of a schedule so long that they are `strength` of it (a second pass);
             None: those that are `strength` of the request's steps.
     """
@@ -54,7 +56,7 @@ class Start:
     rounds: int = 0
     fresh: bool = False
     init: Tensor | None = None
-    surroundings: Tensor | None = None
+    scenes: tuple[Scene, ...] = ()
     last: int | None = None
 
     def __post_init__(self) -> None:
@@ -69,8 +71,8 @@ class Start:
 
     def row(self, i: int) -> "Start":
         """The start of picture `i` alone."""
-        tensors = {name: getattr(self, name) for name in ("noise", "source", "mask", "init", "surroundings")}
-        return replace(self, **{name: row_of(tensor, i) for name, tensor in tensors.items()})
+        tensors = {name: row_of(getattr(self, name), i) for name in ("noise", "source", "mask", "init")}
+        return replace(self, scenes=self.scenes[i : i + 1] if len(self.scenes) > 1 else self.scenes, **tensors)
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.networks import Parts
 from app.engine.device import CPU, attention_name, free_bytes, is_out_of_memory, make_plan
 from app.engine.families import FAMILIES
-from app.engine.families.sd1 import Sd1Model
+from app.engine.families.latent import LatentModel
 from app.engine.tasks import TASKS
 from app.engine.upscalers_run import Enlarger, Upscalers
 from app.engine.workshop import Workshop
@@ -61,21 +61,21 @@ class Engine:
             yield from TASKS[request.task](request, inputs, Enlarger(self.upscalers, report))
             return
         workshop = Workshop(self.acquire, self.shelf, self.extensions, self.upscalers, report)
-        workshop.model(request.checkpoint, request.vae)
+        workshop.model(request.checkpoint, request.vae, request.text_encoder)
         yield from TASKS[request.task](request, inputs, Brush(request, workshop))
 
-    def acquire(self, checkpoint: str, vae: str = "") -> Sd1Model:
-        """The loaded model of that name, with its own VAE or another one. Raises UnknownName, BadCheckpoint or OutOfMemory."""
-        file, other = self.shelf.checkpoint(checkpoint), self.shelf.vae(vae)
-        for chosen in (file, other):
-            if chosen is not None and chosen.problem:
+    def acquire(self, checkpoint: str, vae: str = "", text_encoder: str = "") -> LatentModel:
+        """The loaded model of that name, with its own VAE and text encoders or others. Raises UnknownName, BadCheckpoint or OutOfMemory."""
+        file, parts = self.shelf.checkpoint(checkpoint), Parts(self.shelf.vae(vae), *self.shelf.texts(text_encoder))
+        for chosen in (file, *parts.files):
+            if chosen.problem:
                 raise BadCheckpoint(chosen.problem)
         family = FAMILIES.get(file.family)
         if family is None:
             raise BadCheckpoint(f"'{file.name}' is of the family {file.family}, which this version does not run.")
-        key = (file.path, file.fingerprint(), other and other.fingerprint())
+        key = (file.path, file.fingerprint(), *((name, part.fingerprint()) for name, part in parts.named.items()))
         try:
-            return self._models.get(key, self._expected(file), lambda: family.load(file, Parts(other), self.plan))
+            return self._models.get(key, self._expected(file), lambda: family.load(file, parts, self.plan))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from app.engine.prompt.encoded import Encoded, stacked
 from app.engine.prompt.schedule import TWICE
 
 if TYPE_CHECKING:
     from app.engine.prompt.conditioning import Conditioning, Told
 
-Predict = Callable[[Tensor, float, Tensor, Tensor | None], Tensor]
-"""(x (b,4,h,w), sigma, contexts (k,n,w), surroundings (1 or b,m,h,w) or None) -> (k * b,4,h,w) denoised, all pictures of the first context first."""
+Predict = Callable[[Tensor, float, Encoded, Tensor | None], Tensor]
+"""(x (b,4,h,w), sigma, k texts, surroundings (1 or b,m,h,w) or None) -> (k * b,4,h,w) denoised, all pictures of the first text first."""
 
 CALLS_COUNTED = TWICE | {"PLMS", "DPM fast", "DPM adaptive"}
 """Samplers for which A1111 counts the calls of the model instead of the steps: with them `[a:b:5]` switches after five calls,
@@ -36,6 +37,8 @@ class Guidance:
         quiet_always: and at the steps between (A1111's "NGMS all steps").
         both: ask with and without the prompt at CFG 1 too, since the sampler wants to know `unguided` (CFG++).
         prompt_steps: what the prompt's schedule counts to, see `schedule.counted_steps`; None: the steps of the run.
+        image_scale: how strictly a checkpoint that edits pictures keeps to the picture that it is shown (Brooks et al. 2023,
+            "InstructPix2Pix", section 3.2.1), the second of its two guidances; at 1 it has no say, as for all other checkpoints.
     """
 
     scale: float
@@ -45,6 +48,7 @@ class Guidance:
     quiet_always: bool = False
     both: bool = False
     prompt_steps: int | None = None
+    image_scale: float = 1.0
 
 
 class Guided:
@@ -67,7 +71,7 @@ class Guided:
         self.step, self.steps = 0, 1
         self.unguided: Tensor | None = None
         self.row: int | None = None
-        self._contexts: tuple[Told, bool, tuple[Tensor, ...]] | None = None
+        self._texts: tuple[Told, bool, tuple[Encoded, ...]] | None = None
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         total = self._guidance.prompt_steps or self.steps
@@ -88,13 +92,16 @@ class Guided:
             return True
         if guidance.skip_early and self.step / self.steps <= guidance.skip_early:
             return True
+        if guidance.image_scale != 1:
+            return False
         if (self.step % 2 or guidance.quiet_always) and sigma < guidance.quiet_below:
             return True
         return guidance.scale == 1 and not guidance.both and len(told.positives) == 1 and told.positives[0][0] == 1
 
     def _once(self, x: Tensor, sigma: float, told: "Told", alone: bool, around: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(guided, unguided) from one call of the network, or two where prompt and negative prompt differ in length."""
-        answers = tuple(answer for contexts in self._states(told, alone) for answer in self._predict(x, sigma, contexts, around).chunk(contexts.shape[0]))
+        """(guided, unguided) from one call of the network, or two where prompt and negative prompt differ in length; with a
+        guidance by the picture one more."""
+        answers = tuple(answer for texts in self._calls(told, alone) for answer in self._predict(x, sigma, texts, around).chunk(texts.count))
         if len(answers) == 1:
             return answers[0], answers[0]
         scale = 1.0 if alone else self._guidance.scale
@@ -102,23 +109,27 @@ class Guided:
         guided = combined(answers[0], parts, [weight * scale for weight, _ in told.positives])
         if alone:
             return guided, guided
-        if self._guidance.rescale and scale != 1:
+        unguided = answers[0]
+        if self._guidance.image_scale != 1 and around is not None and told.negative is not None:
+            unguided = self._predict(x, sigma, told.negative, torch.zeros_like(around))
+            guided = guided + (answers[0] - unguided) * (self._guidance.image_scale - 1)
+        if self._guidance.rescale and (scale != 1 or unguided is not answers[0]):
             plain = combined(answers[0], parts, [weight for weight, _ in told.positives])
             guided = rescaled(guided, plain, x, sigma, self._guidance.rescale)
-        return guided, answers[0]
+        return guided, unguided
 
-    def _states(self, told: "Told", alone: bool) -> tuple[Tensor, ...]:
-        """(k,n,w) for each call: the negative first unless it is left out, then the parts of the prompt."""
-        if self._contexts is None or self._contexts[0] is not told or self._contexts[1] != alone:
-            states = [states for _, states in told.positives]
+    def _calls(self, told: "Told", alone: bool) -> tuple[Encoded, ...]:
+        """The texts of each call: the negative first unless it is left out, then the parts of the prompt."""
+        if self._texts is None or self._texts[0] is not told or self._texts[1] != alone:
+            texts = [text for _, text in told.positives]
             if alone or told.negative is None:
-                calls = (torch.cat(states),)
-            elif told.negative.shape != states[0].shape:
-                calls = (told.negative, torch.cat(states))
+                calls = (stacked(texts),)
+            elif told.negative.length != texts[0].length:
+                calls = (told.negative, stacked(texts))
             else:
-                calls = (torch.cat([told.negative, *states]),)
-            self._contexts = told, alone, calls
-        return self._contexts[2]
+                calls = (stacked([told.negative, *texts]),)
+            self._texts = told, alone, calls
+        return self._texts[2]
 
 
 def asks_unguided(sampler: str) -> bool:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,8 +10,19 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-SD1_COLOURS = ((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473))
-"""RGB of each channel of Stable Diffusion 1's latents (scaled by 0.18215), fitted by the community and used by all its interfaces."""
+
+@dataclass(frozen=True)
+class Colours:
+    """What colour latents stand for, -1..1: RGB of each of the four channels, and of latents that are 0."""
+
+    channels: tuple[tuple[float, float, float], ...]
+    zero: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+SD1 = Colours(((0.298, 0.207, 0.208), (0.187, 0.286, 0.173), (-0.158, 0.189, 0.264), (-0.184, -0.271, -0.473)))
+"""Stable Diffusion 1's and 2's latents (scaled by 0.18215), fitted by the community and used by all its interfaces."""
+SDXL = Colours(((0.471, 0.471, 0.471), (-0.471, -0.039, 0.078), (0.196, 0.118, -0.039), (-0.549, -0.392, -0.275)), (0.176, 0.098, 0.020))
+"""SDXL's latents (scaled by 0.13025): Vass 2024, "Explaining the SDXL latent space", its levels of 0 to 255 as -1..1."""
 MAX_SIDE = 512
 
 
@@ -26,18 +38,20 @@ class Preview:
         self._matrix, self._patch = matrix, patch
 
     @classmethod
-    def of_sd1(cls) -> "Preview":
-        """The known colours of Stable Diffusion 1, one pixel for each latent."""
+    def of(cls, colours: Colours) -> "Preview":
+        """The known colours of a family, one pixel for each latent."""
         matrix = torch.zeros(37, 3)
-        matrix[torch.arange(4) * 9 + 4] = torch.tensor(SD1_COLOURS)
+        matrix[torch.arange(4) * 9 + 4] = torch.tensor(colours.channels)
+        matrix[36] = torch.tensor(colours.zero)
         return cls(matrix, 1)
 
     @classmethod
-    def fitted(cls, decode: Callable[[Tensor], Tensor]) -> "Preview":
+    def fitted(cls, decode: Callable[[Tensor], Tensor], colours: Colours = SD1) -> "Preview":
         """The matrix that comes nearest to `decode`, by least squares over smooth random latents. A few small decodes.
 
         Args:
             decode: (1,4,h,w) latents -> (1,3,8h,8w) pixels, -1..1.
+            colours: what is used where the fit fails.
         """
         generator = torch.Generator().manual_seed(0)
         inputs, targets = [], []
@@ -48,7 +62,7 @@ class Preview:
             targets.append(F.pixel_unshuffle(decode(latents).float().cpu(), 8).flatten(2)[0].T)
         x, y = torch.cat(inputs).double(), torch.cat(targets).double()
         matrix = torch.linalg.solve(x.T @ x + 1e-2 * torch.eye(x.shape[1], dtype=torch.float64), x.T @ y).float()
-        return cls(matrix, 8) if torch.isfinite(matrix).all() else cls.of_sd1()
+        return cls(matrix, 8) if torch.isfinite(matrix).all() else cls.of(colours)
 
     def __call__(self, latents: Tensor) -> Image.Image:
         """(b,4,h,w) latents of any size -> RGB, at most 512 pixels a side; several pictures stand in a grid."""

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.engine.checkpoints.find import Shelf
-from app.engine.families.sd1 import Sd1Model
+from app.engine.families.latent import LatentModel
 from app.engine.upscalers_run import Upscalers
 from app.extensions import Extensions
 from app.work import Progress, Report
 
-Acquire = Callable[[str, str], Sd1Model]
-"""(checkpoint, VAE or "") -> the loaded model. Raises UnknownName, BadCheckpoint or OutOfMemory."""
+Acquire = Callable[[str, str, str], LatentModel]
+"""(checkpoint, VAE or "", text encoder or "") -> the loaded model. Raises UnknownName, BadCheckpoint or OutOfMemory."""
 
 
 class Workshop:
@@ -23,8 +23,8 @@ class Workshop:
     def __init__(self, acquire: Acquire, shelf: Shelf, extensions: Extensions, upscalers: Upscalers, report: Report) -> None:
         self.shelf, self.extensions, self.upscalers = shelf, extensions, upscalers
         self._acquire, self._report = acquire, report
-        self._held: tuple[tuple[str, str], Sd1Model] | None = None
-        self._begun: set[tuple[str, str]] = set()
+        self._held: tuple[tuple[str, str, str], LatentModel] | None = None
+        self._begun: set[tuple[str, str, str]] = set()
         self._last: Progress | None = None
 
     def report(self, progress: Progress) -> None:
@@ -32,9 +32,9 @@ class Workshop:
         self._last = progress
         self._report(progress)
 
-    def model(self, checkpoint: str, vae: str) -> Sd1Model:
+    def model(self, checkpoint: str, vae: str, text_encoder: str = "") -> LatentModel:
         """The model of these names. Another one that was held before is let go of first. Raises what `Acquire` raises, and Cancelled."""
-        names = (checkpoint, vae)
+        names = (checkpoint, vae, text_encoder)
         if self._held is None or self._held[0] != names:
             self._held = None
             if self._last is not None:

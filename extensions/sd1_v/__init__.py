@@ -27,4 +27,4 @@ def load(file, parts, plan):
 
 @hook
 def register_families(families):
-    families["sd1-v"] = Family("sd1-v", "SD 1.x v", load, recognise)
+    families["sd1-v"] = Family("sd1-v", "SD 1.x v", load, recognise, group="sd1")

@@ -11,6 +11,7 @@ from app.engine.denoise import Start, denoise
 from app.engine.guidance import CALLS_COUNTED, Guidance, Guided, PictureByPicture, rescaled, steered
 from app.engine.noise import Stream
 from app.engine.prompt.conditioning import Conditioning, Told
+from app.engine.prompt.encoded import Encoded
 from app.engine.prompt.schedule import TWICE, counted_steps
 from app.engine.samplers import SAMPLERS, SamplerRow
 
@@ -19,18 +20,18 @@ SHAPE = (1, 4, 6, 6)
 WORLD = {prompt: Stream(int(abs(prompt) * 10)).normal(SHAPE) for prompt in (NEGATIVE, CAT, DOG)}
 
 
-def states(prompt: float) -> Tensor:
-    return torch.full((1, 3, 2), prompt)
+def states(prompt: float) -> Encoded:
+    return Encoded(torch.full((1, 3, 2), prompt))
 
 
 class Network:
-    """`Sd1Model.predict` that keeps what it was asked: (sigma, prompts, pictures)."""
+    """`LatentModel.predict` that keeps what it was asked: (sigma, prompts, pictures)."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[float, tuple[float, ...], int]] = []
 
-    def __call__(self, x: Tensor, sigma: float, contexts: Tensor, surroundings: Tensor | None) -> Tensor:
-        prompts = tuple(contexts[:, 0, 0].tolist())
+    def __call__(self, x: Tensor, sigma: float, texts: Encoded, surroundings: Tensor | None) -> Tensor:
+        prompts = tuple(texts.states[:, 0, 0].tolist())
         self.asked.append((sigma, prompts, x.shape[0]))
         around = 0 if surroundings is None else surroundings.expand(x.shape[0], -1, -1, -1)
         return torch.cat([x / (1 + sigma**2) + WORLD[prompt] + around for prompt in prompts])

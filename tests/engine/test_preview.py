@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import torch
 
-from app.engine.preview import Preview
+from app.engine.preview import SD1, Preview
 
 
 def patches(latents):
@@ -23,11 +23,11 @@ def test_a_fitted_preview_comes_near_its_decoder():
 def test_a_decoder_that_fails_gives_the_known_colours():
     latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     broken = Preview.fitted(lambda given: patches(given) * float("nan"))
-    assert np.array_equal(np.asarray(broken(latents)), np.asarray(Preview.of_sd1()(latents)))
+    assert np.array_equal(np.asarray(broken(latents)), np.asarray(Preview.of(SD1)(latents)))
 
 
 def test_the_known_colours():
-    image = np.asarray(Preview.of_sd1()(torch.tensor([1.0, 0, 0, 0]).view(1, 4, 1, 1).expand(1, 4, 64, 64)))
+    image = np.asarray(Preview.of(SD1)(torch.tensor([1.0, 0, 0, 0]).view(1, 4, 1, 1).expand(1, 4, 64, 64)))
     assert image.shape == (512, 512, 3) and tuple(image[200, 200]) == (165, 153, 154)
 
 

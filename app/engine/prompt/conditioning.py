@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import torch
-from torch import Tensor
-
+from app.engine.prompt.encoded import Encoded
 from app.engine.prompt.grammar import split_and
 from app.engine.prompt.schedule import schedule
 from app.errors import BadRequest
@@ -17,6 +15,8 @@ MAX_PARTS = 64
 
 Timeline = Sequence[tuple[int, str]]
 """(last step, text) pairs, see `schedule.schedule`."""
+Unwanted = Callable[[Encoded, bool], Encoded]
+"""What a text becomes that is not wanted: (the text encoded, whether nothing at all is unwanted) -> what the network is told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +24,12 @@ class Told:
     """What the network is told in one step. All states have the same length, unless it was not asked to fill the negative prompt.
 
     Attributes:
-        positives: (weight, hidden states (1,n,width)) of each AND part, at least one.
-        negative: hidden states (1,n,width) of the negative prompt; None when it is not read.
+        positives: (weight, text) of each AND part, at least one; each `Encoded` is one text.
+        negative: the negative prompt; None when it is not read.
     """
 
-    positives: tuple[tuple[float, Tensor], ...]
-    negative: Tensor | None
+    positives: tuple[tuple[float, Encoded], ...]
+    negative: Encoded | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,14 @@ def timelines(positive: str, steps: int, hires_steps: int | None = None) -> list
 
 
 def conditioning(
-    positive: str, negative: str | None, steps: int, hires_steps: int | None, encode: Callable[[str], Tensor], *, pad: bool = True
+    positive: str,
+    negative: str | None,
+    steps: int,
+    hires_steps: int | None,
+    encode: Callable[[str], Encoded],
+    *,
+    pad: bool = True,
+    unwanted: Unwanted = lambda text, nothing: text,
 ) -> Conditioning:
     """Both prompts over the steps. Each distinct text is encoded once. A negative prompt may change on the way, but AND is a word in it.
 
@@ -87,44 +94,52 @@ def conditioning(
         negative: None when it will not be read.
         steps: of the first pass; counted by `schedule.counted_steps`.
         hires_steps: of the second pass, counted so too; when given, the answer is for that pass.
-        encode: text -> hidden states (1, 77 * chunks, width).
+        encode: text -> one `Encoded`.
         pad: fill the shorter of prompt and negative prompt with the empty prompt.
+        unwanted: what a family does to the texts of the negative prompt.
     """
     lines = timelines(positive, steps, hires_steps)
     weights = [weight for weight, _ in lines]
-    told = [line for _, line in lines] + ([] if negative is None else [schedule(negative, steps, hires_steps)])
-    state_of = cache(encode)
-    for text in [text for line in told for _, text in line]:
-        state_of(text)
-    ends = sorted({end for line in told for end, _ in line})
+    told = [line for _, line in lines]
+    against = [] if negative is None else schedule(negative, steps, hires_steps)
+    nothing = not any(text for _, text in against)
+    known_text = cache(encode)
+    not_wanted = cache(lambda text: unwanted(known_text(text), nothing))
+    for text in [text for line in [*told, against] for _, text in line]:
+        known_text(text)
+    ends = sorted({end for line in [*told, against] for end, _ in line})
     known: dict[tuple[str, ...], Told] = {}
     moments, padded = [], False
     for end in ends:
-        texts = tuple(line[bisect_left(line, end, key=lambda item: item[0])][1] for line in told)
+        texts = tuple(_at(line, end) for line in ([*told, against] if against else told))
         if texts not in known:
-            plain = _together(weights, [state_of(text) for text in texts])
-            known[texts] = _padded(plain, state_of) if pad else plain
+            plain = Told(_together(weights, [known_text(text) for text in texts[: len(told)]]), not_wanted(texts[-1]) if against else None)
+            known[texts] = _padded(plain, known_text) if pad else plain
             padded = padded or known[texts] is not plain
         moments.append(known[texts])
     return Conditioning(ends[-1], tuple(ends), tuple(moments) if len(known) > 1 else (moments[0],), padded)
 
 
-def _together(weights: Sequence[float], states: Sequence[Tensor]) -> Told:
-    """States of one moment, the negative prompt's last; short AND parts are filled with their own last vector, as A1111 does it."""
-    count = len(weights)
-    length = max(state.shape[1] for state in states[:count])
-    positives = [torch.cat([state, state[:, -1:].expand(-1, length - state.shape[1], -1)], 1) if state.shape[1] < length else state for state in states[:count]]
-    return Told(tuple(zip(weights, positives, strict=True)), states[count] if len(states) > count else None)
+def _at(line: Timeline, end: int) -> str:
+    """The text of a timeline in the moment that ends with that step."""
+    return line[bisect_left(line, end, key=lambda item: item[0])][1]
 
 
-def _padded(told: Told, encode: Callable[[str], Tensor]) -> Told:
+def _together(weights: Sequence[float], parts: Sequence[Encoded]) -> tuple[tuple[float, Encoded], ...]:
+    """The AND parts of one moment; short ones are filled with their own last vector, as A1111 does it."""
+    length = max(part.length for part in parts)
+    filled = [part.followed_by(part.states[:, -1:].expand(-1, length - part.length, -1)) if part.length < length else part for part in parts]
+    return tuple(zip(weights, filled, strict=True))
+
+
+def _padded(told: Told, encode: Callable[[str], Encoded]) -> Told:
     """The shorter of prompt and negative prompt filled with the empty prompt."""
-    if told.negative is None or told.negative.shape == told.positives[0][1].shape:
+    if told.negative is None or told.negative.length == told.positives[0][1].length:
         return told
-    length = max(told.negative.shape[1], told.positives[0][1].shape[1])
-    blank = encode("")
+    length = max(told.negative.length, told.positives[0][1].length)
+    blank = encode("").states
 
-    def filled(states: Tensor) -> Tensor:
-        return torch.cat([states, *[blank] * ((length - states.shape[1]) // blank.shape[1])], 1)
+    def filled(text: Encoded) -> Encoded:
+        return text.followed_by(*[blank] * ((length - text.length) // blank.shape[1]))
 
-    return Told(tuple((weight, filled(states)) for weight, states in told.positives), filled(told.negative))
+    return Told(tuple((weight, filled(text)) for weight, text in told.positives), filled(told.negative))

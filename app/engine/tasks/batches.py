@@ -45,12 +45,6 @@ def first_noise(streams: Sequence[PictureStream], width: int, height: int) -> Te
     return torch.cat([stream.start((1, CHANNELS, height // GRID, width // GRID)) for stream in streams])
 
 
-def rows_of(tensors: Sequence[Tensor | None]) -> Tensor | None:
-    """The rows of a batch as one tensor; None when there are none."""
-    found = [tensor for tensor in tensors if tensor is not None]
-    return torch.cat(found) if found else None
-
-
 def decoded(brush: "Brush", latents: Tensor, number: int) -> Iterator[Pixels]:
     """The pictures of a batch of latents, one by one, so that each can be saved before the next is decoded."""
     for i in range(latents.shape[0]):

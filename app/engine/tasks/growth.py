@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from app.canvas.growing import Growing
-from app.canvas.mask import Box, crop
+from app.canvas.mask import Box
 from app.engine.denoise import Start
+from app.engine.scene import Scene
 from app.engine.seeds import PictureStream
-from app.engine.tasks.batches import decoded, first_noise, rows_of
+from app.engine.tasks.batches import decoded, first_noise
 from app.request import Coherence, OutpaintFill
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ def grow(brush: "Brush", canvases: Sequence[Growing], boxes: Sequence[Box], stre
     """Paints each of `boxes`, in order, into each canvas with its own stream; the canvases have the same size and known part."""
     for box in boxes:
         brush.progress("encoding", number=number)
-        source = torch.cat([brush.encode(canvas.before(box, manner.fill)) for canvas in canvases])
-        around = [brush.surroundings(crop(canvas.pixels, box), canvas.painted(box)) for canvas in canvases]
+        scenes = tuple(Scene(canvas.before(box, manner.fill), canvas.painted(box)) for canvas in canvases)
+        source = torch.cat([brush.encode(scene.pixels) for scene in scenes])
         noise = first_noise(streams, box[2] - box[0], box[3] - box[1])
         start = Start(
             noise, source, torch.from_numpy(canvases[0].mask(box))[None, None], manner.strength, rounds=ROUNDS[manner.coherence],
-            fresh=manner.coherence == "Fast", init=noise if manner.fill == "latent noise" else None, surroundings=rows_of(around),
+            fresh=manner.coherence == "Fast", init=noise if manner.fill == "latent noise" else None, scenes=scenes,
         )  # fmt: skip
         latents = brush.paint(start, streams, number=number, prompt=manner.prompt)
         for canvas, made in zip(canvases, decoded(brush, latents, number), strict=True):

@@ -17,6 +17,7 @@ from app.canvas.fill import filled
 from app.canvas.fit import GRID, Pixels, as_rgb, fit, inner_box, padded, resized, rounded_up
 from app.canvas.mask import Box, Mask, blurred, cells, crop, read_mask, region, touched
 from app.engine.denoise import Start
+from app.engine.scene import Scene
 from app.engine.tasks.batches import CHANNELS, Batch, batches, decoded, encode_fitted, first_noise, picture
 from app.request import Inpaint
 from app.work import Picture
@@ -59,10 +60,10 @@ def inpaint(request: Inpaint, inputs: Mapping[str, Image.Image], brush: "Brush")
     mask = read_mask(inputs["mask"], inputs["image"].size, request.mask_mode)
     work = _only_masked(request, pixels, mask, brush.native) if request.inpaint_area == "Only masked" else _whole(request, pixels, mask)
     brush.progress("encoding")
-    source, paint_here, around = _encoded(request, work, brush)
+    source, paint_here, scene = _encoded(request, work, brush)
     for batch in batches(request, brush):
         noise = first_noise(batch.streams, work.width, work.height)
-        start = Start(noise, source, paint_here, request.denoising_strength, init=_init(request, batch, noise), surroundings=around)
+        start = Start(noise, source, paint_here, request.denoising_strength, init=_init(request, batch, noise), scenes=(scene,))
         latents = brush.paint(start, batch.streams, number=batch.number)
         for i, made in enumerate(decoded(brush, latents, batch.number)):
             yield picture(brush, batch, i, _put_back(work, made))
@@ -93,14 +94,13 @@ def _only_masked(request: Inpaint, pixels: Pixels, mask: Mask, native: int) -> W
     return Work(pixels, soft, crop(pixels, box), crop(mask, box), touched(crop(mask, box), crop(soft, box)), box, width, height)
 
 
-def _encoded(request: Inpaint, work: Work, brush: "Brush") -> tuple[Tensor, Tensor, Tensor | None]:
-    """Latents of the picture; the latent mask: every cell with a pixel that is painted; what an inpainting checkpoint is told."""
+def _encoded(request: Inpaint, work: Work, brush: "Brush") -> tuple[Tensor, Tensor, Scene]:
+    """Latents of the picture; the latent mask: every cell with a pixel that is painted; what checkpoints are told of the picture."""
     pixels = filled(work.pixels, work.mask < 128, "pyramid") if request.masked_content == "fill" else work.pixels
     mode = "Resize and fill" if request.inpaint_area == "Only masked" else request.resize_mode
     source = encode_fitted(brush, pixels, work.width, work.height, mode)
     paint = fit(work.paint.astype(np.uint8) * 255, work.width, work.height, mode) >= 64
-    around = brush.surroundings(fit(work.pixels, work.width, work.height, mode), paint)
-    return source, torch.from_numpy(cells(paint))[None, None], around
+    return source, torch.from_numpy(cells(paint))[None, None], Scene(fit(work.pixels, work.width, work.height, mode), paint)
 
 
 def _init(request: Inpaint, batch: Batch, noise: Tensor) -> Tensor | None:

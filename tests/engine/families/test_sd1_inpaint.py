@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,9 +13,10 @@ from app.engine.checkpoints.networks import Parts
 from app.engine.checkpoints.recognise import inspect_file, inspect_folder
 from app.engine.device import DevicePlan
 from app.engine.families import FAMILIES
+from app.engine.families.latent import LatentModel
 from app.engine.families.sd1 import load as load_sd1
-from app.engine.families.sd1_inpaint import Sd1InpaintModel
 from app.engine.guidance import Guidance
+from app.engine.scene import Scene
 from app.errors import BadCheckpoint
 from tests import tiny
 from tools.embedded.ldm import BASE_KEY, write_ldm
@@ -39,12 +41,12 @@ def folder(made: tiny.Parts, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(folder: Path) -> Sd1InpaintModel:
+def model(folder: Path) -> LatentModel:
     file = inspect_folder(folder, "nine")
     return FAMILIES[file.family].load(file, Parts(), DevicePlan())
 
 
-def test_the_unet_reads_latents_mask_and_masked_picture_in_this_order(model: Sd1InpaintModel) -> None:
+def test_the_unet_reads_latents_mask_and_masked_picture_in_this_order(model: LatentModel) -> None:
     x, around, sigma = normal(1, 4, 8, 8) * 3, normal(1, 5, 8, 8, seed=1), 2.5
     told = model.encode_prompt("a cat", "night")
     c_in = 1 / math.sqrt(sigma**2 + 1)
@@ -56,7 +58,7 @@ def test_the_unet_reads_latents_mask_and_masked_picture_in_this_order(model: Sd1
     assert torch.allclose(model.denoiser(told, Guidance(7.0), around)(x, sigma), expected, atol=1e-4)
 
 
-def test_each_picture_of_a_batch_has_its_own_surroundings(model: Sd1InpaintModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_picture_of_a_batch_has_its_own_surroundings(model: LatentModel, monkeypatch: pytest.MonkeyPatch) -> None:
     x, around, told = normal(3, 4, 8, 8), normal(3, 5, 8, 8, seed=1), model.encode_prompt("a cat", "")
     single = [model.denoiser(told, Guidance(5.0), around[i : i + 1])(x[i : i + 1], 3.0) for i in range(3)]
     assert torch.equal(model.denoiser(told, Guidance(5.0), around)(x, 3.0), torch.cat(single))
@@ -67,10 +69,14 @@ def test_each_picture_of_a_batch_has_its_own_surroundings(model: Sd1InpaintModel
     assert torch.allclose(model.denoiser(told, Guidance(5.0), around[:1])(x, 3.0), shared, atol=1e-4)
 
 
-def test_surroundings_are_the_mask_and_the_encoded_picture(model: Sd1InpaintModel) -> None:
-    pixels, mask = normal(1, 3, 64, 40).clamp(-1, 1), (normal(1, 1, 8, 5) > 0).float()
-    around = model.surroundings(pixels, mask)
-    assert around.shape == (1, 5, 8, 5) and torch.equal(around[:, :1], mask) and torch.equal(around[:, 1:], model.encode_image(pixels))
+def test_surroundings_are_the_mask_and_the_encoded_picture(model: LatentModel) -> None:
+    pixels, mask = np.random.default_rng(0).integers(0, 256, (64, 40, 3), np.uint8), normal(8, 5).numpy() > 0
+    scene = Scene(pixels, mask.repeat(8, 0).repeat(8, 1))
+    around = model.surroundings((scene,), 40, 64)
+    shown = torch.where(scene.hidden(), 0.0, scene.shown())
+    assert around.shape == (1, 5, 8, 5) and torch.equal(around[0, 0], torch.from_numpy(mask).float()) and torch.equal(around[:, 1:], model.encode_image(shown))
+    blank = model.surroundings((), 40, 64)
+    assert (blank[:, 0] == 1).all() and torch.equal(blank, model.surroundings((Scene.blank(40, 64),), 40, 64))
 
 
 @pytest.mark.parametrize("embedded", [False, True], ids=["sd1", "embedded"])
@@ -84,10 +90,10 @@ def test_a_single_file_says_the_same_as_the_folder(embedded: bool, made: tiny.Pa
         tiny.write_single(path, parts, torch.float32)
     files = inspect_folder(source, "base"), inspect_file(path, "nine", "checkpoint", bases=tmp_path)
     assert [(file.family, file.problem) for file in files] == [("sd1-inpaint", "")] * 2
-    answers = []
+    answers, pixels = [], np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     for file in files:
         model = FAMILIES[file.family].load(file, Parts(), DevicePlan())
-        around = model.surroundings(normal(1, 3, 64, 64).clamp(-1, 1), torch.ones(1, 1, 8, 8))
+        around = model.surroundings((Scene(pixels, np.ones((64, 64), bool)),), 64, 64)
         answers.append(model.denoiser(model.encode_prompt("the house", ""), Guidance(4.0), around)(normal(1, 4, 8, 8), 2.0))
     assert torch.equal(*answers)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from app.engine.prompt.conditioning import MAX_PARTS, conditioning, is_whole, timelines
+from app.engine.prompt.encoded import Encoded
 from app.errors import BadRequest
 
 
@@ -15,14 +16,14 @@ class Encoder:
 
     def __call__(self, text):
         self.asked.append(text)
-        return torch.full((1, 2 * max(1, len(text.split())), 3), float(len(self.asked)))
+        return Encoded(torch.full((1, 2 * max(1, len(text.split())), 3), float(len(self.asked))))
 
 
 def told(positive, negative, steps, hires_steps=None, pad=True):
     """(conditioning, text of a state by its first number)."""
     encoder = Encoder()
     found = conditioning(positive, negative, steps, hires_steps, encoder, pad=pad)
-    return found, lambda state: encoder.asked[int(state[0, 0, 0]) - 1]
+    return found, lambda text: encoder.asked[int(text.states[0, 0, 0]) - 1]
 
 
 def spoken(positive, negative="", *, steps=10, hires_steps=None):
@@ -83,20 +84,35 @@ def test_each_distinct_text_is_encoded_once():
 def test_all_states_of_a_step_are_equally_long_as_a1111_fills_them():
     found, name = told("one two three AND x", "n", 10)
     at = found.at(0, 10)
-    assert {state.shape for _, state in at.positives} == {at.negative.shape} == {(1, 6, 3)}
-    assert torch.equal(at.positives[1][1], at.positives[1][1][:, :1].expand(1, 6, 3)), "a part is filled with its own last vector"
-    assert name(at.negative[:, :2]) == "n" and name(at.negative[:, 2:4]) == name(at.negative[:, 4:]) == "", "a negative prompt with the empty prompt"
+    assert {text.states.shape for _, text in at.positives} == {at.negative.states.shape} == {(1, 6, 3)}
+    second, negative = at.positives[1][1].states, at.negative.states
+    assert torch.equal(second, second[:, :1].expand(1, 6, 3)), "a part is filled with its own last vector"
+    assert [name(Encoded(negative[:, i : i + 2])) for i in (0, 2, 4)] == ["n", "", ""], "a negative prompt with the empty prompt"
     changing = told("[x:one two three:5]", "n", 10)[0]
-    assert changing.at(0, 10).negative.shape[1] == 2 and changing.at(9, 10).negative.shape[1] == 6
-    assert told("x AND y", "one two three", 10)[0].at(0, 10).positives[1][1].shape == (1, 6, 3)
+    assert changing.at(0, 10).negative.length == 2 and changing.at(9, 10).negative.length == 6
+    assert told("x AND y", "one two three", 10)[0].at(0, 10).positives[1][1].length == 6
 
 
 def test_without_padding_a_negative_prompt_keeps_its_length():
     found, _ = told("one two three AND x", "n", 10, pad=False)
     at = found.at(0, 10)
-    assert at.negative.shape == (1, 2, 3) and {state.shape for _, state in at.positives} == {(1, 6, 3)} and not found.padded
+    assert at.negative.length == 2 and {text.length for _, text in at.positives} == {6} and not found.padded
     assert told("one two three", "n", 10)[0].padded and not told("one two", "n n", 10)[0].padded and not told("one two three", None, 10)[0].padded
     assert told("[x:one two three:5]", "n", 10)[0].padded
+
+
+def test_what_is_not_wanted_is_told_by_the_family_and_padded_with_what_is_wanted():
+    def found(negative):
+        def unwanted(text, nothing):
+            return Encoded(text.states * (0 if nothing else -1))
+
+        encoder = Encoder()
+        conditions = conditioning("n n AND x", negative, 10, None, encoder, unwanted=unwanted)
+        return [[float(value) for value in conditions.at(step, 10).negative.states[0, ::2, 0]] for step in (0, 9)], encoder.asked
+
+    assert found("n") == ([[-3, 4]] * 2, ["n n", " x", "n", ""]), "the same text may be wanted, too"
+    assert found("") == ([[0, 3]] * 2, ["n n", " x", ""]), "zeros, then the empty prompt as it is"
+    assert found("[:n:5]") == ([[-3, 3], [-4, 3]], ["n n", " x", "", "n"]), "an empty text on the way is no empty negative prompt"
 
 
 def test_too_many_parts():

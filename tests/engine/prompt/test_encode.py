@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from app.engine.prompt import encode as module
 from app.engine.prompt.chunks import PLAIN, Reading, Word, chunks, words_by_first
-from app.engine.prompt.encode import Dictionary, encode
+from app.engine.prompt.encode import LAST, Dictionary
 from app.engine.prompt.vocabulary import clip_vocabulary
 from tests import tiny
 
@@ -17,6 +18,11 @@ def encoder():
 @pytest.fixture(scope="module")
 def dictionary():
     return Dictionary(clip_vocabulary())
+
+
+def encode(encoder, dictionary, text, reading, device):
+    """The states alone."""
+    return module.encode(encoder, dictionary, text, reading, device, LAST).states
 
 
 @torch.no_grad()

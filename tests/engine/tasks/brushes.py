@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from app.engine.denoise import Start, denoise
+from app.engine.families.beside import MaskedPicture
 from app.engine.samplers import SAMPLERS
 from app.engine.schedules import TrainingTable, scaled_linear_alphas, sigmas_for
 from app.engine.seeds import PictureStream, SeedExtras
@@ -24,6 +25,15 @@ def sky(height: int, width: int) -> np.ndarray:
     """(3, height, width) float32, -1..1: a slow gradient."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     return np.stack([0.5 * np.sin(x / 7), 0.5 * np.cos(y / 9), 0.3 * np.sin((x + y) / 11)])
+
+
+class Paper:
+    """The part of a model that encodes pictures."""
+
+    def encode_image(self, pixels: Tensor, *, scaled: bool = True) -> Tensor:
+        """(1,3,H,W) -> (1,4,H/8,W/8): the cells' means."""
+        means = torch.nn.functional.avg_pool2d(pixels.contiguous(), 8)
+        return torch.cat([means, torch.zeros_like(means[:, :1])], 1)
 
 
 class FakeBrush:
@@ -44,11 +54,9 @@ class FakeBrush:
         means = pixels.reshape(height, 8, width, 8, 3).mean(axis=(1, 3)).transpose(2, 0, 1).astype(np.float32) / 127.5 - 1
         return torch.from_numpy(np.concatenate([means, np.zeros((1, height, width), np.float32)]))[None]
 
-    def surroundings(self, pixels: np.ndarray, paint: np.ndarray) -> Tensor:
-        """As an inpainting checkpoint is told, so that tests see it in `asked`: the mask, the picture with grey where it is painted."""
-        assert pixels.dtype == np.uint8 and paint.dtype == bool and pixels.shape[:2] == paint.shape
-        mask = torch.from_numpy(paint.reshape(paint.shape[0] // 8, 8, paint.shape[1] // 8, 8).any(axis=(1, 3)).astype(np.float32))[None, None]
-        return torch.cat([mask, self.encode(np.where(paint[..., None], np.uint8(128), pixels))], 1)
+    def told(self, start: Start) -> Tensor:
+        """What an inpainting checkpoint reads of the scenes: (1 or b,5,h,w), its mask and its picture with 0 where it is painted."""
+        return torch.cat([MaskedPicture().of(Paper(), scene) for scene in start.scenes])
 
     def paint(self, start: Start, streams: Sequence[PictureStream], *, number: int = 1, prompt: str | None = None, negative: str | None = None) -> Tensor:
         assert start.noise.shape[0] == len(streams)

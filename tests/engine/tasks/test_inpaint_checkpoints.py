@@ -25,10 +25,6 @@ from tests.engine.tasks.test_end_to_end import GIVEN, PART, PICTURE
 from tests.engine.tasks.test_tasks import asked, pixels, run
 from tools.embedded.ldm import BASE_KEY, write_ldm
 
-GREY = 128 / 127.5 - 1
-"""What the paper brush makes of the grey under the mask; a real one says exactly 0."""
-
-
 # ---- what the tasks tell
 
 
@@ -38,13 +34,14 @@ def test_inpaint_tells_the_true_mask_and_hides_what_is_under_it(area: str, value
     brush = FakeBrush(asked("inpaint", inpaint_area=area, **values))
     run(brush)
     start = brush.asked[0][0]
-    assert start.surroundings is not None and start.mask is not None and start.surroundings[:, :1].equal(start.mask)
+    around = brush.told(start)
+    assert start.mask is not None and around[:, :1].equal(start.mask)
     whole = torch.nn.functional.max_pool2d(1 - start.mask, 3, 1, 1) == 0
-    masked = start.surroundings[:, 1:4]
-    assert whole.any() and torch.allclose(masked[whole.expand_as(masked)], torch.tensor(GREY), atol=1e-6)
+    masked = around[:, 1:4]
+    assert whole.any() and (masked[whole.expand_as(masked)] == 0).all()
     if "width" not in values and "masked_content" not in values:
         outside = (start.mask == 0).expand_as(masked)
-        assert start.source is not None and outside.any() and masked[outside].equal(start.source[:, :3][outside])
+        assert start.source is not None and outside.any() and torch.allclose(masked[outside], start.source[:, :3][outside], atol=1e-6)
 
 
 @pytest.mark.parametrize("coherence", ["Fast", "Normal"])
@@ -53,21 +50,23 @@ def test_outpaint_tells_what_is_known_of_each_picture(coherence: str) -> None:
     run(brush)
     assert len(brush.asked) > 1
     for start, _ in brush.asked:
-        assert start.surroundings is not None and start.mask is not None and start.source is not None
-        assert start.surroundings.shape[0] == 2 and start.surroundings[:, :1].equal(start.mask.expand(2, -1, -1, -1))
+        around = brush.told(start)
+        assert start.mask is not None and start.source is not None
+        assert around.shape[0] == 2 and around[:, :1].equal(start.mask.expand(2, -1, -1, -1))
         kept = (start.mask == 0).expand(2, 3, -1, -1)
-        assert kept.any() and start.surroundings[:, 1:4][kept].equal(start.source[:, :3][kept])
+        assert kept.any() and torch.allclose(around[:, 1:4][kept], start.source[:, :3][kept], atol=1e-6)
         hidden = (torch.nn.functional.max_pool2d(1 - start.mask, 3, 1, 1) == 0).expand(2, 3, -1, -1)
-        assert hidden.any() and torch.allclose(start.surroundings[:, 1:4][hidden], torch.tensor(GREY), atol=1e-6)
-    second = brush.asked[1][0].surroundings
-    assert second is not None and not second[0].equal(second[1]), "what was painted in the first window is told of each picture"
+        assert hidden.any() and (around[:, 1:4][hidden] == 0).all()
+    second = brush.told(brush.asked[1][0])
+    assert not second[0].equal(second[1]), "what was painted in the first window is told of each picture"
 
 
-@pytest.mark.parametrize("task", ["txt2img", "img2img"])
-def test_the_other_tasks_tell_nothing(task: str) -> None:
-    brush = FakeBrush(asked(task))
-    run(brush)
-    assert brush.asked[0][0].surroundings is None
+def test_txt2img_has_no_picture_and_img2img_paints_all_of_it() -> None:
+    nothing, whole = FakeBrush(asked("txt2img")), FakeBrush(asked("img2img", depth_map="0" * 64))
+    run(nothing)
+    run(whole)
+    (scene,) = whole.asked[0][0].scenes
+    assert nothing.asked[0][0].scenes == () and scene.paint.all() and scene.depth is not None and scene.depth.shape == scene.paint.shape
 
 
 # ---- through the real engine

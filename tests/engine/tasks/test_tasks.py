@@ -29,7 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 def run(brush: FakeBrush, inputs: Mapping[str, Image.Image] | None = None) -> list[Picture]:
     request = brush.request
-    found = {"image": NOISE, "mask": MASK} if inputs is None else inputs
+    found = {"image": NOISE, "mask": MASK, "depth_map": MASK} if inputs is None else inputs
     return list(TASKS[request.task](request, {name: found[name] for name in request.picture_fields()}, brush))
 
 

@@ -237,8 +237,8 @@ def key_of(request: str) -> str:
 def grouped(units: Iterable[Unit]) -> list[Unit]:
     """The units so that those with the same model files run one after the other, in the order in which these first come."""
     rows = list(units)
-    model_fields = [name for name, field in axes.axes_of(Txt2Img).items() if field.choices in (("checkpoints",), ("vaes",))]
-    model_fields.sort(key=("checkpoint", "vae").__contains__, reverse=True)
+    model_fields = [name for name, field in axes.axes_of(Txt2Img).items() if field.choices in (("checkpoints",), ("vaes",), ("text_encoders",))]
+    model_fields.sort(key=("checkpoint", "vae", "text_encoder").__contains__, reverse=True)
     first: dict[tuple[str, str], int] = {}
     for unit in rows:
         for name in model_fields:

@@ -76,6 +76,7 @@ def common_pairs(request: AnyRequest, seed: int, size: tuple[int, int] | None) -
         "Size": f"{size[0]}x{size[1]}" if size else "",
         "Model": request.checkpoint,
         "VAE": request.vae,
+        "Text encoder": request.text_encoder,
         "Denoising strength": number(strength) if (strength := denoising(request)) is not None else "",
         "Clip skip": str(request.clip_skip) if request.clip_skip > 1 else "",
         "RNG": request.rng,
@@ -149,7 +150,8 @@ ZOOM_KEYS = {
 OUTPAINT_KEYS = {"Outpaint overlap": "overlap", "Outpaint fill": "outpaint_fill", "Outpaint coherence": "coherence"}
 KEYS: dict[str, tuple[str, str]] = {
     "Steps": ("steps", ""), "Sampler": ("sampler", ""), "Schedule type": ("schedule", "Automatic"), "CFG scale": ("cfg_scale", ""),
-    "Seed": ("seed", ""), "Model": ("checkpoint", ""), "VAE": ("vae", "None"), "Clip skip": ("clip_skip", "1"), "RNG": ("rng", "GPU"),
+    "Seed": ("seed", ""), "Model": ("checkpoint", ""), "VAE": ("vae", "None"), "Text encoder": ("text_encoder", "None"),
+    "Clip skip": ("clip_skip", "1"), "RNG": ("rng", "GPU"),
     "Emphasis": ("emphasis", "Original"), "Prompt word wrap": ("comma_backtrack", "20"), "Pad conds": ("pad_prompts", ""),
     "Denoising strength": ("denoising_strength", ""), "Size-1": ("width", ""), "Size-2": ("height", ""), "Resize mode": ("resize_mode", "Just resize"),
     "Mask blur": ("mask_blur", ""), "Mask mode": ("mask_mode", "Inpaint masked"), "Masked content": ("masked_content", "original"),
@@ -163,6 +165,7 @@ KEYS: dict[str, tuple[str, str]] = {
 CONVERT: dict[str, Callable[[str], str]] = {
     "refiner_checkpoint": hires.without_hash,
     "rng": lambda value: "CPU" if value == "CPU" else "NV",  # NV is the stream of A1111's "GPU"
+    "text_encoder": lambda value: "" if value in ("None", "Automatic") else value,
     "vae": lambda value: "" if value in ("None", "Automatic") else value.removesuffix(".safetensors").removesuffix(".pt").removesuffix(".ckpt"),
 }
 

@@ -1,15 +1,22 @@
 """Names in a request made those that are on our lists, before anything is queued."""
 
-from app.engine.checkpoints.find import Shelf
+from collections.abc import Mapping
+
+from app.engine.checkpoints.find import PLUS, Shelf
 from app.engine.checkpoints.header import ModelFile
+from app.engine.families import FAMILIES, latents_of
+from app.engine.families import group_of as family_group
 from app.engine.samplers import resolve_pair, resolve_sampler
 from app.engine.schedules import resolve_schedule
-from app.engine.upscalers import find_hires_upscaler
-from app.errors import BadCheckpoint
+from app.engine.upscalers import find_hires_upscaler, find_latent
+from app.errors import BadCheckpoint, BadRequest
 from app.grids.request import Grid
 from app.request import AnyRequest, Asked, Txt2Img
 from app.settings import Settings
 
+SDXL_PAIR = ("sd1", "sdxl-refiner")
+"""Whose text encoders SDXL's two are: CLIP-L is that of SD 1.x, OpenCLIP-G that of the refiner."""
+MAX_PAIRS = 24
 LOADED = ("checkpoint", "vae", "text_encoder")
 """Fields that say which model files a job needs to have loaded before it can begin."""
 
@@ -38,15 +45,90 @@ def canonical(request: AnyRequest, shelf: Shelf, settings: Settings) -> dict[str
     Raises:
         UnknownName: a name is on no list; the nearest ones are offered.
         BadCheckpoint: a model file cannot be used.
+        BadRequest: two checkpoints cannot go on with each other's work, or one needs a picture and there is none.
     """
     sampler, schedule = resolve_pair(request.sampler, request.schedule)
     checkpoint, refiner = shelf.checkpoint(request.checkpoint), request.refiner_checkpoint
     found = {"checkpoint": usable(checkpoint).name, "sampler": sampler, "schedule": schedule}
     found["vae"] = usable(shelf.find("vae", request.vae)).name if request.vae else ""
+    found["text_encoder"] = PLUS.join(usable(file).name for file in shelf.texts(request.text_encoder)) if request.text_encoder else ""
     found["refiner_checkpoint"] = usable(shelf.checkpoint(refiner)).name if refiner else ""
     if isinstance(request, Txt2Img) and request.enable_hr:
         found |= of_second_pass(request, shelf, settings)
+    for name in filter(None, (found["checkpoint"], found["refiner_checkpoint"], found.get("hr_checkpoint"))):
+        check_whole(shelf.checkpoint(name), checkpoint, found, shelf)
+        check_picture(shelf.checkpoint(name), request)
+    check_relays(request, found, shelf)
     return found
+
+
+def label_of(file: ModelFile) -> str:
+    """A checkpoint's family for people."""
+    row = FAMILIES.get(file.family)
+    return row.label if row else file.family
+
+
+def check_picture(checkpoint: ModelFile, request: AnyRequest) -> None:
+    """Raises BadRequest when a checkpoint paints over a picture and the request has none."""
+    row = FAMILIES.get(checkpoint.family)
+    if row and row.over_picture and "image" not in request.picture_fields():
+        raise BadRequest(f"'{checkpoint.name}' ({row.label}) paints over a picture, and {request.task} was given none.", "Use it in the tab img2img.")
+
+
+def check_relays(request: AnyRequest, found: Mapping[str, str], shelf: Shelf) -> None:
+    """Raises BadRequest where one checkpoint would go on with latents that mean something else to it: refiners, and second passes that
+    enlarge latents."""
+    first = shelf.checkpoint(found["checkpoint"])
+    second = shelf.checkpoint(found["hr_checkpoint"]) if found.get("hr_checkpoint") else first
+    refiner = shelf.checkpoint(found["refiner_checkpoint"]) if found["refiner_checkpoint"] else None
+    in_first, in_second = True, False
+    if isinstance(request, Txt2Img) and request.enable_hr:
+        in_first, in_second = request.hr_refiner != "second pass", request.hr_refiner != "first pass"
+        if find_latent(found["hr_upscaler"]):
+            check_latents("Hires checkpoint", second, first, "Choose an upscaler that is not Latent, or a checkpoint of the same kind.")
+    if refiner is not None:
+        for painter in [*([first] if in_first else []), *([second] if in_second else [])]:
+            check_latents("Refiner", refiner, painter, "Choose a refiner of the same kind, or none.")
+
+
+def check_latents(label: str, follower: ModelFile, painter: ModelFile, hint: str) -> None:
+    """Raises BadRequest when `follower` cannot read what `painter` makes."""
+    if latents_of(follower.family) != latents_of(painter.family):
+        kinds = f"'{follower.name}' is of the family {label_of(follower)} and '{painter.name}' of the family {label_of(painter)}"
+        raise BadRequest(f"{label}: {kinds}, whose latents mean different things.", hint)
+
+
+def check_whole(checkpoint: ModelFile, home: ModelFile, chosen: Mapping[str, str], shelf: Shelf) -> None:
+    """Raises BadCheckpoint when a file holds no text encoder or no VAE and none is chosen; those that fit are offered.
+
+    Args:
+        checkpoint: what paints.
+        home: the job's own checkpoint; what is chosen for it serves refiner and second pass of the same kind, too.
+    """
+    for what, field, label, shared in (("text encoder", "text_encoder", "Text encoder", family_group), ("VAE", "vae", "VAE", latents_of)):
+        if what not in checkpoint.missing or (chosen[field] and shared(checkpoint.family) == shared(home.family)):
+            continue
+        vaes = [file.name for file in shelf.vaes() if not file.problem and latents_of(file.family) == latents_of(checkpoint.family)]
+        near = fitting_texts(shelf, checkpoint) if field == "text_encoder" else vaes
+        listed = ", ".join(f"'{name}'" for name in near[:5])
+        hint = f"Choose one in the field {label}: {listed}." if near else f"No {what} that fits it is in the model folders; put one there and choose it."
+        raise BadCheckpoint(f"'{checkpoint.name}' has no {what} of its own.", hint)
+
+
+def text_encoders(shelf: Shelf) -> list[str]:
+    """What can be picked for the field Text encoder: files, and pairs of those that SDXL reads together."""
+    files = [file for file in shelf.text_encoders() if not file.problem]
+    both = [f"{first.name}{PLUS}{second.name}" for first in files for second in files if (first.family, second.family) == SDXL_PAIR]
+    return [file.name for file in files] + both[:MAX_PAIRS]
+
+
+def fitting_texts(shelf: Shelf, checkpoint: ModelFile) -> list[str]:
+    """Names that the field Text encoder takes for a checkpoint: files and pairs of files, then whole checkpoints of its kind."""
+    group = family_group(checkpoint.family)
+    files = [file.name for file in shelf.text_encoders() if not file.problem and family_group(file.family) == group]
+    pairs = [name for name in text_encoders(shelf) if PLUS in name] if group == "sdxl" else []
+    whole = [file.name for file in shelf.checkpoints() if not file.problem and not file.missing and family_group(file.family) == group]
+    return [*files, *pairs, *whole]
 
 
 def of_second_pass(request: Txt2Img, shelf: Shelf, settings: Settings) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app import infotext
-from app.engine.checkpoints.find import Shelf
+from app.engine.checkpoints.find import PLUS, Shelf
 from app.engine.samplers import resolve_pair, resolve_sampler
 from app.engine.schedules import resolve_schedule
 from app.engine.upscalers import find_hires_upscaler
@@ -100,6 +100,7 @@ def lookups(shelf: Shelf | None) -> dict[str, Callable[[str], str]]:
         found |= {
             "checkpoints": lambda name: shelf.checkpoint(name).name,
             "vaes": lambda name: shelf.find("vae", name).name,
+            "text_encoders": lambda name: PLUS.join(file.name for file in shelf.texts(name)),
             "hires_upscalers": lambda name: find_hires_upscaler(shelf.settings, name),
         }
     return found

@@ -30,7 +30,7 @@ from app.guests import refuse_large
 from app.jobs import Job, JobControl, JobQueue
 from app.library import Library
 from app.model_previews import ModelPreviews
-from app.names import canonical, group_of, usable
+from app.names import canonical, group_of, text_encoders, usable
 from app.request import AnyRequest, AnyTask, Asked, Img2Img, Inpaint, Outpaint, Request, Sized, Txt2Img, Upscale, Zoom
 from app.settings import Settings
 from app.styles import Styles
@@ -197,10 +197,11 @@ class Studio:
         return self.library.assets.put(decode.decode(data))
 
     def choices(self, name: str) -> list[str]:
-        """The names that a picker shows: "checkpoints", "vaes", "samplers", "schedules", "styles" or "upscalers"."""
+        """The names that a picker shows: "checkpoints", "vaes", "text_encoders", "samplers", "schedules", "styles" or "upscalers"."""
         lists: dict[str, Callable[[], list[str]]] = {
             "checkpoints": lambda: [file.name for file in self.shelf.checkpoints() if not file.problem],
             "vaes": lambda: [file.name for file in self.shelf.vaes() if not file.problem],
+            "text_encoders": lambda: text_encoders(self.shelf),
             "samplers": lambda: list(SAMPLERS),
             "schedules": lambda: list(SCHEDULES),
             "styles": self.styles.names,

@@ -27,7 +27,7 @@ def test_names_of_the_second_pass_and_the_refiner(house: tuple[Shelf, Settings])
         enable_hr=True, checkpoint="TINY", refiner_checkpoint="tiny", hr_checkpoint="tiny", hr_sampler="k_dpmpp_2m_ka", hr_upscaler="latent (NEAREST)"
     )
     assert canonical(request, *house) == {
-        "checkpoint": "Tiny", "sampler": "DPM++ 2M", "schedule": "Automatic", "vae": "", "refiner_checkpoint": "Tiny", "hr_checkpoint": "Tiny",
+        "checkpoint": "Tiny", "sampler": "DPM++ 2M", "schedule": "Automatic", "vae": "", "text_encoder": "", "refiner_checkpoint": "Tiny", "hr_checkpoint": "Tiny",
         "hr_sampler": "DPM++ 2M", "hr_schedule": "Karras", "hr_upscaler": "Latent (nearest)",
     }  # fmt: skip
     assert canonical(Txt2Img(enable_hr=True, hr_schedule="sgmuniform", hr_upscaler="lanczos"), *house)["hr_schedule"] == "SGM Uniform"

@@ -33,8 +33,8 @@ from app.work import Picture
 
 SAMPLES: dict[str, Any] = {
     "prompt": "a house, (red:1.2), BREAK a \"door\"", "negative_prompt": "fog\nrain: heavy", "styles": ("Neon", "Line art"),
-    "checkpoint": "tiny", "vae": "some/vae", "sampler": "Euler a", "schedule": "Karras", "steps": 11, "cfg_scale": 4.5, "clip_skip": 2,
-    "seed": 2**64 - 1, "rng": "CPU", "subseed": 2**64 - 2, "subseed_strength": 0.25, "seed_resize_from_w": 512, "seed_resize_from_h": 640,
+    "checkpoint": "tiny", "vae": "some/vae", "text_encoder": "clip_l + clip_g", "sampler": "Euler a", "schedule": "Karras", "steps": 11,
+    "cfg_scale": 4.5, "clip_skip": 2, "seed": 2**64 - 1, "rng": "CPU", "subseed": 2**64 - 2, "subseed_strength": 0.25, "seed_resize_from_w": 512, "seed_resize_from_h": 640,
     "eta_noise_seed_delta": 31337, "cfg_rescale": 0.7, "skip_early_cond": 0.1, "s_min_uncond": 2.5, "s_min_uncond_all": True,
     "wildcards": True, "emphasis": "No norm", "comma_backtrack": 7, "pad_prompts": False, "batch_count": 2, "batch_size": 3,
     "width": 72, "height": 80, "image": "a" * 64, "mask": "b" * 64, "resize_mode": "Crop and resize", "denoising_strength": 0.35, "mask_blur": 7,

@@ -28,6 +28,7 @@ def choices(studio: House, refresh: bool = False) -> JSONResponse:
         "hires_upscalers": studio.choices("hires_upscalers"),
         "checkpoints": [model_json(file) for file in shelf.checkpoints()],
         "vaes": [model_json(file) for file in shelf.vaes()],
+        "text_encoders": [model_json(file) for file in shelf.text_encoders()],
         "loras": [model_json(file) for file in shelf.loras()],
         "embeddings": [model_json(file) for file in shelf.embeddings()],
     }

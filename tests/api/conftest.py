@@ -60,7 +60,7 @@ class OneCheckpoint:
     def vaes(self) -> list[ModelFile]:
         return []
 
-    loras = embeddings = vaes
+    loras = embeddings = text_encoders = vaes
 
     def checkpoint(self, name: str) -> ModelFile:
         if name.lower() not in ("", "tiny"):

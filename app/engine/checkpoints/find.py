@@ -19,6 +19,8 @@ from app.settings import Settings
 DEPTH = 5
 KINDS = ("checkpoint", "vae", "lora", "embedding")
 OWN_VAE = {"", "none", "automatic"}
+PLUS = " + "
+"""Between the names of two files that are chosen together."""
 SUFFIXES = {".safetensors", ".ckpt", ".pt"}
 
 
@@ -70,6 +72,31 @@ class Shelf:
     def vae(self, name: str) -> ModelFile | None:
         """The VAE of that name; None for "", "None" and "Automatic": the checkpoint's own. Raises UnknownName."""
         return None if name.strip().lower() in OWN_VAE else self.find("vae", name)
+
+    def text_encoders(self) -> list[ModelFile]:
+        return self._kind("text encoder")
+
+    def texts(self, name: str) -> tuple[ModelFile, ...]:
+        """The text encoders of that name: none for "", "None" and "Automatic" (the checkpoint's own), one file, or two joined by " + ", as
+        SDXL's often come. The name of another checkpoint stands for its text encoders. Raises UnknownName."""
+        if name.strip().lower() in OWN_VAE:
+            return ()
+        try:
+            return (self._text(name),)
+        except UnknownName:
+            if PLUS not in name:
+                raise
+        first, _, second = name.partition(PLUS)
+        return self._text(first), self._text(second)
+
+    def _text(self, name: str) -> ModelFile:
+        try:
+            return self.find("text encoder", name)
+        except UnknownName as error:
+            try:
+                return self.find("checkpoint", name)
+            except UnknownName:
+                raise error from None
 
     def lora(self, name: str) -> ModelFile:
         """The LoRA of that name. Raises UnknownName."""

@@ -46,7 +46,7 @@ SAMPLER = Group(
 )  # fmt: skip
 REFINER = Group("Refiner", (("refiner_checkpoint", "refiner_switch_at"), ("refiner_by_steps",)), open=False)
 BATCH = ("batch_count", "batch_size")
-MORE = Group("More", (("styles", "wildcards"), ("vae",), ("clip_skip", "rng"), ("emphasis", "comma_backtrack"), ("pad_prompts",)), open=False)
+MORE = Group("More", (("styles", "wildcards"), ("vae", "text_encoder"), ("clip_skip", "rng"), ("emphasis", "comma_backtrack"), ("pad_prompts",)), open=False)
 
 
 @dataclass(frozen=True)

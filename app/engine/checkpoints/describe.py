@@ -1,16 +1,17 @@
-"""What a model file says of itself beside its tensors: title, trigger words, precision, whose configs it needs, its preview.
+"""What a model file says of itself beside its tensors: title, trigger words, precision, whose configs it needs.
 
 Everything here comes from strangers' files: texts are cut to a bearable length and freed of control characters, and are
 never a path but for a base's name, which may name a folder directly below models/embedded and nothing else.
 """
 
 import json
-import os
+import math
 import re
 from collections import Counter
 from pathlib import Path
 
 from app.engine.checkpoints.header import Header
+from app.engine.checkpoints.sidecars import clean
 
 BASE_KEY = "darkroom.base"
 """Metadata key of a single file: the folder checkpoint below models/embedded that its configs, word list and noise levels come from."""
@@ -21,7 +22,6 @@ PRECISIONS = {
 }  # fmt: skip
 BYTES = {"fp8": 1, "int8": 1, "fp32": 4, "fp64": 8}
 """Bytes of a value in each precision; 2 in those that are not listed."""
-PREVIEWS = ("webp", "png", "jpg", "jpeg")
 MAX_TITLE, MAX_TEXT, MAX_TRIGGERS = 200, 2000, 12
 MAX_TAGS = 2_000_000
 """Characters of kohya's list of tags beyond which it is not read."""
@@ -32,19 +32,18 @@ def precision_of(header: Header) -> str:
     count: Counter[str] = Counter()
     for tensor in header.tensors.values():
         if tensor.dtype in PRECISIONS:
-            precision = PRECISIONS[tensor.dtype]
-            count[precision] += (tensor.end - tensor.begin) // BYTES.get(precision, 2)
+            count[PRECISIONS[tensor.dtype]] += math.prod(tensor.shape)
     return max(count, key=count.__getitem__) if count.total() else ""
 
 
 def title_of(metadata: dict[str, str]) -> str:
     """The title that the file gives itself, one line; "" when it has none."""
-    return " ".join(_clean(metadata.get("modelspec.title", ""), MAX_TITLE).split())
+    return " ".join(clean(metadata.get("modelspec.title", ""), MAX_TITLE).split())
 
 
 def description_of(metadata: dict[str, str]) -> str:
     """What the file says of itself, as plain text; "" when it says nothing."""
-    return _clean(metadata.get("modelspec.description", ""), MAX_TEXT)
+    return clean(metadata.get("modelspec.description", ""), MAX_TEXT)
 
 
 def triggers_of(metadata: dict[str, str]) -> tuple[str, ...]:
@@ -53,7 +52,7 @@ def triggers_of(metadata: dict[str, str]) -> tuple[str, ...]:
     They are the trigger phrase of the modelspec standard, cut at its commas; where there is none, of the tags that kohya's
     scripts counted in the training captions those that are at least half as frequent as the most frequent one.
     """
-    phrase = [" ".join(_clean(part, MAX_TITLE).split()) for part in metadata.get("modelspec.trigger_phrase", "")[:MAX_TEXT].split(",")]
+    phrase = [" ".join(clean(part, MAX_TITLE).split()) for part in metadata.get("modelspec.trigger_phrase", "")[:MAX_TEXT].split(",")]
     words = [word for word in phrase if word] or _frequent(metadata.get("ss_tag_frequency", ""))
     return tuple(dict.fromkeys(words))[:MAX_TRIGGERS]
 
@@ -69,14 +68,10 @@ def _frequent(text: str) -> list[str]:
     count: Counter[str] = Counter()
     for tags in found.values() if isinstance(found, dict) else ():
         for tag, number in tags.items() if isinstance(tags, dict) else ():
-            if type(number) is int and 0 < number < 2**53 and (word := " ".join(_clean(tag, MAX_TITLE).split())):
+            if type(number) is int and 0 < number < 2**53 and (word := " ".join(clean(tag, MAX_TITLE).split())):
                 count[word] += number
     ranked = count.most_common(MAX_TRIGGERS)
     return [word for word, number in ranked if 2 * number >= ranked[0][1]]
-
-
-def _clean(text: str, length: int) -> str:
-    return "".join(sign for sign in text[:length] if sign.isprintable() or sign == "\n").strip()
 
 
 def base_of(name: str, metadata: dict[str, str], bases: Path | None) -> tuple[Path | None, str]:
@@ -90,30 +85,7 @@ def base_of(name: str, metadata: dict[str, str], bases: Path | None) -> tuple[Pa
         return None, ""
     wanted = metadata[BASE_KEY]
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", wanted):
-        return None, f"'{name}' names an impossible checkpoint as its base: {_clean(wanted, 60)!r}; letters, digits, - and _ are allowed."
+        return None, f"'{name}' names an impossible checkpoint as its base: {clean(wanted, 60)!r}; letters, digits, - and _ are allowed."
     if bases is None or not (bases / wanted / "unet" / "config.json").is_file():
         return None, f"'{name}' needs the checkpoint '{wanted}', which is not in models/embedded."
     return bases / wanted, ""
-
-
-class Previews:
-    """Looks for sample pictures beside model files; each folder is listed once."""
-
-    def __init__(self) -> None:
-        self._listed: dict[Path, dict[str, str]] = {}
-
-    def of(self, path: Path) -> Path | None:
-        """NAME.preview.webp (png, jpg) beside a file, else NAME.webp as A1111 has it; preview.webp in a diffusers folder."""
-        folder, stems = (path, ("preview",)) if path.is_dir() else (path.parent, (f"{path.stem}.preview", path.stem))
-        if folder not in self._listed:
-            self._listed[folder] = {name.lower(): name for name in _names(folder)}
-        listed = self._listed[folder]
-        found = next((listed[name] for stem in stems for ending in PREVIEWS if (name := f"{stem}.{ending}".lower()) in listed), None)
-        return folder / found if found and (folder / found).is_file() else None
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []

@@ -1,27 +1,18 @@
 """The shelf: every model file that the user can pick, found by its content. Imports nothing heavy and reads headers only."""
 
-import os
 import re
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
-from app.engine.checkpoints.describe import Previews
 from app.engine.checkpoints.hashes import Hashes
 from app.engine.checkpoints.header import ModelFile
-from app.engine.checkpoints.recognise import INSPECT_FOLDER, PICKLES, inspect_file, is_model_folder
+from app.engine.checkpoints.scan import KINDS, Scanner
 from app.engine.families import FAMILIES
 from app.errors import BadCheckpoint, UnknownName
 from app.settings import Settings
 
-DEPTH = 5
-KINDS = ("checkpoint", "vae", "lora", "embedding")
 OWN_VAE = {"", "none", "automatic"}
 PLUS = " + "
 """Between the names of two files that are chosen together."""
-SUFFIXES = {".safetensors", ".ckpt", ".pt"}
 
 
 class Shelf:
@@ -35,15 +26,13 @@ class Shelf:
         self.settings = settings
         self.hashes = Hashes(settings.outputs_dir / ".darkroom" / "hashes.json")
         self._lock = threading.Lock()
-        self._embedded = _resolved(settings.root / "models" / "embedded")
-        self._previews, self._bases = Previews(), tuple[str, ...]()
+        self._scanner = Scanner(settings, self.hashes)
         self._files: list[ModelFile] | None = None
-        self._seen: dict[tuple[object, ...], ModelFile] = {}
 
     def refresh(self) -> None:
         """Looks through the folders again. Files that did not change are not opened again."""
         with self._lock:
-            self._files = self._scan()
+            self._files = self._scanner.scan()
 
     def checkpoints(self) -> list[ModelFile]:
         """The user's files first, then those in models/embedded; what has a `problem` stays on the list so that it can be named."""
@@ -62,11 +51,11 @@ class Shelf:
         """The checkpoint of that name ("" = the first that can be used): name, "name [hash]", hash, file name with or without suffix or
         folder, in any case. Raises UnknownName with the nearest names, BadCheckpoint when there is none at all."""
         if not name.strip():
-            usable = [file for file in self.checkpoints() if not file.problem]
+            usable = [file for file in self.checkpoints() if not file.problem and not file.missing]
             if not usable:
                 broken = f" {self.checkpoints()[0].problem}" if self.checkpoints() else ""
                 raise BadCheckpoint(f"There is no checkpoint that can be used.{broken}", "Put a .safetensors file into models/ and refresh.")
-            return usable[0]
+            return next((file for file in usable if _ordinary(file)), usable[0])
         return self.find("checkpoint", name)
 
     def vae(self, name: str) -> ModelFile | None:
@@ -125,101 +114,14 @@ class Shelf:
     def _all(self) -> list[ModelFile]:
         with self._lock:
             if self._files is None:
-                self._files = self._scan()
+                self._files = self._scanner.scan()
             return self._files
 
-    def _scan(self) -> list[ModelFile]:
-        settings, embedded = self.settings, self._embedded
-        self._previews, self._bases = Previews(), tuple(sorted(str(path) for path in embedded.glob("*/unet/config.json")))
-        folders: dict[Path, str] = {}
-        for kind, listed in zip(KINDS, (settings.checkpoint_dirs, settings.vae_dirs, settings.lora_dirs, settings.embedding_dirs), strict=True):
-            for folder in listed:
-                folders.setdefault(_resolved(folder), kind)
-        visited = {embedded, *map(_resolved, (settings.root / "models" / "upscalers", *settings.upscaler_dirs))}  # they are on a list of their own
-        inner_first = sorted(folders, key=lambda folder: -len(folder.parts))
-        own = [file for folder in inner_first if folder not in visited for file in self._below(folder, folders[folder], visited)]
-        taken, seen = {(file.kind, file.name.lower()) for file in own}, {embedded / "upscalers"}
-        tops = (*((embedded / f"{kind}s", kind) for kind in KINDS[1:]), (embedded, "checkpoint"))
-        ours = [file for top, kind in tops for file in self._below(top, kind, seen) if (file.kind, file.name.lower()) not in taken]
-        return sorted(own, key=_alphabetical) + sorted(ours, key=_alphabetical)
 
-    def _below(self, top: Path, expected: str, visited: set[Path]) -> Iterator[ModelFile]:
-        for path, kind in walk(top, visited):
-            name = path.relative_to(top).as_posix() if path != top else path.name
-            if kind:
-                yield self._inspect(path, name, kind)
-            else:
-                yield self._inspect(path, name.removesuffix(path.suffix), "", _kind_by_folder(path.relative_to(top), expected))
-
-    def _inspect(self, path: Path, name: str, folder_kind: str, expected: str = "") -> ModelFile:
-        preview = self._previews.of(path)
-        key = (name, expected, preview, tuple(FAMILIES), self._bases, *_stamps(path))
-        if key not in self._seen:
-            inspect = INSPECT_FOLDER[folder_kind] if folder_kind else partial(inspect_file, expected=expected, bases=self._embedded)
-            self._seen[key] = replace(inspect(path, name, hashes=self.hashes), preview=preview)
-        return self._seen[key]
-
-
-def walk(top: Path, visited: set[Path]) -> Iterator[tuple[Path, str]]:
-    """(path, kind) of every model below `top`, at most DEPTH folders deep: kind "checkpoint" or "vae" for a diffusers folder,
-    "" for a file. Hidden names are skipped; links are followed, but no folder is entered twice."""
-    stack = [(top, 0)]
-    while stack:
-        folder, depth = stack.pop()
-        resolved = _resolved(folder)
-        if (depth and resolved in visited) or not folder.is_dir():
-            continue
-        visited.add(resolved)
-        if kind := is_model_folder(folder):
-            yield folder, kind
-            continue
-        for entry in _entries(folder):
-            path = folder / entry
-            if path.is_dir():
-                if depth < DEPTH:
-                    stack.append((path, depth + 1))
-            elif path.suffix.lower() in SUFFIXES and not (path.suffix.lower() in PICKLES and path.with_suffix(".safetensors").is_file()):
-                yield path, ""
-
-
-def _entries(folder: Path) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except OSError:
-        return []
-
-
-def _stamps(path: Path) -> tuple[object, ...]:
-    """What changes when a file, or anything directly in a diffusers folder and its parts, changes."""
-    paths = sorted(p for p in [*path.glob("*"), *path.glob("*/*")] if p.is_file()) if path.is_dir() else [path]
-    found: list[object] = []
-    for item in paths:
-        try:
-            stat = item.stat()
-        except OSError:
-            continue
-        found.append((str(item), stat.st_size, stat.st_mtime_ns, stat.st_ino))
-    return tuple(found)
-
-
-def _resolved(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError):
-        return path.absolute()
-
-
-def _kind_by_folder(relative: Path, expected: str) -> str:
-    """The kind of a file that cannot be read: by the name of a folder above it ("Lora/", "vae/", "embeddings/"), else `expected`."""
-    for part in relative.parts[:-1]:
-        for kind in KINDS[1:]:
-            if part.lower().startswith(kind):
-                return kind
-    return expected
-
-
-def _alphabetical(file: ModelFile) -> tuple[str, str]:
-    return file.name.lower(), file.name
+def _ordinary(file: ModelFile) -> bool:
+    """Whether a checkpoint paints from a prompt alone: a refiner does not, nor does what paints over a picture."""
+    row = FAMILIES.get(file.family)
+    return file.family != "sdxl-refiner" and not (row and row.over_picture)
 
 
 def _exact(file: ModelFile) -> set[str]:

@@ -2,26 +2,29 @@
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.engine.checkpoints.hashes import Hashes
 from app.engine.checkpoints.sidecars import NOTHING, Sidecar
+from app.engine.checkpoints.sniff import refuse_others
 from app.errors import BadCheckpoint
 
-MAX_HEADER = 32 * 2**20
 MAX_TENSORS = 20_000
+MAX_NUMBER = 2**53
 ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
     "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8,
 }
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """One tensor of a safetensors file: its type ("F16"), its shape, and where its bytes lie in the file."""
 
     dtype: str
@@ -42,7 +45,16 @@ class Header:
         return self.tensors[name].shape if name in self.tensors else ()
 
     def has(self, prefix: str) -> bool:
-        return any(name.startswith(prefix) for name in self.tensors)
+        """Whether the name of a tensor begins so."""
+        return f"\n{prefix}" in self._names
+
+    def holds(self, part: str) -> bool:
+        """Whether these signs occur in the name of a tensor."""
+        return part in self._names
+
+    @cached_property
+    def _names(self) -> str:
+        return "\n" + "\n".join(self.tensors)
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,8 @@ class ModelFile:
         missing: "text encoder", "VAE": what a checkpoint does not hold and the request must name from elsewhere.
         config: NAME.yaml beside it.
         sidecar: what NAME.json and NAME.civitai.info beside it say.
+        width: of the text's hidden states that it reads, or is made for; 0 when the header does not tell.
+        network: the sha256 of a LoRA's tensors without the header, when its own metadata says it.
     """
 
     name: str
@@ -94,6 +108,8 @@ class ModelFile:
     missing: tuple[str, ...] = ()
     config: Path | None = None
     sidecar: Sidecar = NOTHING
+    width: int = 0
+    network: str = ""
 
     def short_hash(self) -> str:
         """First 10 hex digits of the sha256, A1111's "Model hash"; reads the whole file the first time. "" when it cannot be read."""
@@ -133,21 +149,21 @@ def read_header(path: Path) -> Header:
         BadCheckpoint: one sentence: empty, truncated, a web page, a git-lfs pointer, a pickle, a text, or garbage.
     """
     try:
-        size = path.stat().st_size
         with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
             first = file.read(512)
+            refuse_others(path, first, size)
             length = int.from_bytes(first[:8], "little")
-            _sniff(path, first, length, size)
-            file.seek(8)
-            raw = file.read(length)
+            raw = (first[8:] + file.read(8 + length - len(first)))[:length] if length > 504 else first[8 : 8 + length]
     except OSError as error:
         raise BadCheckpoint(f"'{path.name}' cannot be read: {error.strerror or error}.") from None
-    if len(raw) < length or raw.count(b'"data_offsets"') > MAX_TENSORS:
+    listed = raw.count(b'"data_offsets"')
+    if len(raw) < length or listed > MAX_TENSORS:
         raise BadCheckpoint(f"'{path.name}' is damaged: its header is cut off or lists more than {MAX_TENSORS} tensors.")
     try:
-        entries = json.loads(raw, object_pairs_hook=_unique)
+        entries = _entries(raw, listed)
         metadata = entries.pop("__metadata__", None) or {}
-        tensors = {name: _tensor(name, entry, 8 + length) for name, entry in entries.items()}
+        tensors = _tensors(entries, 8 + length)
         metadata = {str(key): value for key, value in metadata.items() if isinstance(value, str)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadCheckpoint(f"'{path.name}' is damaged: its header is not a list of tensors ({str(error)[:120]}).") from None
@@ -155,36 +171,12 @@ def read_header(path: Path) -> Header:
     return Header(tensors, metadata)
 
 
-def _sniff(path: Path, first: bytes, length: int, size: int) -> None:
-    """Tells what a file is that is not safetensors. Raises BadCheckpoint."""
-    name = f"'{path.name}'"
-    if size == 0:
-        raise BadCheckpoint(f"{name} is empty (0 bytes).", "Download it again.")
-    if first[8:9] == b"{" and 2 <= length <= MAX_HEADER:
-        if 8 + length > size:
-            raise BadCheckpoint(f"{name} is truncated: it has {size} bytes, its header alone needs {8 + length}.", "Download it again.")
-        return
-    if first.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
-        raise BadCheckpoint(f"{name} is a PyTorch pickle, which can run code when opened.", "Convert it to .safetensors.")
-    if first.lstrip()[:1] == b"<":
-        raise BadCheckpoint(f"{name} is a web page, not a model; the download needs a login or failed.", "Download it again.")
-    if first.startswith(b"version https://git-lfs"):
-        raise BadCheckpoint(f"{name} is a git-lfs pointer of {size} bytes, not the model itself.", "Fetch the file itself: git lfs pull.")
-    if first.startswith(b"GGUF"):
-        raise BadCheckpoint(f"{name} is a GGUF file, which Darkroom does not read.", "Get it as .safetensors.")
-    if _is_text(first):
-        raise BadCheckpoint(f"{name} is a text file, not a model.")
-    if first[8:9] == b"{" and length > MAX_HEADER:
-        raise BadCheckpoint(f"{name} is damaged: its header claims {length} bytes, but at most {MAX_HEADER} are allowed.")
-    raise BadCheckpoint(f"{name} is not a safetensors file.")
-
-
-def _is_text(first: bytes) -> bool:
-    try:
-        text = first.decode("utf-8", "strict" if len(first) < 512 else "ignore")
-    except UnicodeDecodeError:
-        return False
-    return all(sign.isprintable() or sign in "\ufeff\r\n\t" for sign in text)
+def _entries(raw: bytes, listed: int) -> dict[str, Any]:
+    """The header's JSON. That no name occurs twice is told by counting; only a header that does not add up is looked at name by name."""
+    entries = json.loads(raw)
+    plain = len(entries) - ("__metadata__" in entries)
+    once = raw.count(b'"__metadata__"') < 2 and all(count == plain for count in (listed, raw.count(b'"shape"'), raw.count(b'"dtype"')))
+    return entries if once else json.loads(raw, object_pairs_hook=_unique)
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -194,25 +186,36 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _tensor(name: str, entry: Any, start: int) -> Tensor:
-    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    numbers = [*shape, *offsets] if isinstance(shape, list) and isinstance(offsets, list) else [None]
-    if len(offsets) != 2 or len(shape) > 8 or not all(type(number) is int and 0 <= number < 2**53 for number in numbers):
+def _tensors(entries: dict[str, Any], start: int) -> dict[str, Tensor]:
+    """Raises ValueError, KeyError or TypeError for anything but tensors of a known type whose bytes are as many as their shape needs."""
+    found: dict[str, Tensor] = {}
+    prod, known = math.prod, ITEM_BYTES
+    for name, entry in entries.items():
+        dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+        if dtype not in known:
+            raise ValueError(f"'{name[:60]}' has the unknown type {str(dtype)[:20]}")
+        if end - begin != prod(shape) * known[dtype]:
+            _whole(name, (*shape, begin, end))
+            raise ValueError(f"'{name[:60]}' has {end - begin} bytes, its shape needs {prod(shape) * known[dtype]}")
+        found[name] = Tensor(dtype, shape, start + begin, start + end)
+    numbers = [*chain.from_iterable(tensor.shape for tensor in found.values()), *chain.from_iterable(entry["data_offsets"] for entry in entries.values())]
+    if numbers and (set(map(type, numbers)) != {int} or min(numbers) < 0 or max(numbers) >= MAX_NUMBER):
+        for name, entry in entries.items():
+            _whole(name, (*entry["shape"], *entry["data_offsets"]))
+    return found
+
+
+def _whole(name: str, numbers: tuple[object, ...]) -> None:
+    if not all(type(number) is int and 0 <= number < MAX_NUMBER for number in numbers):
         raise ValueError(f"'{name[:60]}' has an impossible shape or place")
-    if dtype not in ITEM_BYTES:
-        raise ValueError(f"'{name[:60]}' has the unknown type {str(dtype)[:20]}")
-    if offsets[1] - offsets[0] != math.prod(shape) * ITEM_BYTES[dtype]:
-        raise ValueError(f"'{name[:60]}' has {offsets[1] - offsets[0]} bytes, its shape needs {math.prod(shape) * ITEM_BYTES[dtype]}")
-    return Tensor(dtype, tuple(shape), start + offsets[0], start + offsets[1])
 
 
 def _check_extent(path: Path, tensors: dict[str, Tensor], start: int, size: int) -> None:
     """The tensors lie one after the other, from the header's end to the file's end. Raises BadCheckpoint."""
-    place = start
-    for tensor in sorted(tensors.values(), key=lambda tensor: (tensor.begin, tensor.end)):
-        if tensor.begin != place:
-            raise BadCheckpoint(f"'{path.name}' is damaged: its tensors overlap or leave gaps.")
-        place = tensor.end
+    begins, ends = [tensor.begin for tensor in tensors.values()], [tensor.end for tensor in tensors.values()]
+    place = max(ends, default=start)
+    if begins != [start, *ends][:-1] and sorted(begins) != [start, *sorted(ends)][:-1]:
+        raise BadCheckpoint(f"'{path.name}' is damaged: its tensors overlap or leave gaps.")
     if size < place:
         raise BadCheckpoint(f"'{path.name}' is truncated: it has {size} bytes, its header promises {place}.", "Download it again.")
     if size > place:
@@ -227,16 +230,23 @@ def native_side(metadata: dict[str, str], usual: int) -> int:
 
 
 def weight_files(folder: Path, stems: tuple[str, ...]) -> tuple[Path, ...]:
-    """The safetensors files of one part of a diffusers folder: the plain one, else a variant (".fp16"), else shards; () when there is none."""
-    for stem in stems:
-        if (plain := folder / f"{stem}.safetensors").is_file():
-            return (plain,)
-        shards = sorted(folder.glob(f"{stem}*-of-*.safetensors"))
-        variants = sorted(path for path in folder.glob(f"{stem}.*.safetensors") if path not in shards)
-        if variants:
-            return (variants[0],)
-        if shards:
-            return tuple(shards)
+    """The weight files of one part of a diffusers folder, () when there is none: of safetensors, and where there are none of PyTorch's
+    own, the plain one, else shards, else a variant (".fp16"), which may be in shards too. Raises BadCheckpoint when a shard is missing."""
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return ()
+    for ending in (".safetensors", ".bin"):
+        for stem in stems:
+            found: dict[str, list[tuple[str, str]]] = {}
+            for name in names:
+                if part := re.fullmatch(rf"{re.escape(stem)}(\.[\w-]+?)?(?:-\d+-of-(\d+))?{re.escape(ending)}", name):
+                    found.setdefault(f"{part[1] or ''} {part[2] or ''}", []).append((name, part[2] or ""))
+            for key in sorted(found, key=lambda key: (key.partition(" ")[0], key)):
+                files, count = [name for name, _ in found[key]], found[key][0][1]
+                if count and len(files) != int(count):
+                    raise BadCheckpoint(f"'{folder.parent.name}/{folder.name}' has {len(files)} of the {count} parts of '{stem}{ending}'.")
+                return tuple(folder / name for name in files)
     return ()
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from app.engine.checkpoints.describe import BASE_KEY, Previews, base_of, description_of, precision_of, title_of, triggers_of
+from app.engine.checkpoints.describe import BASE_KEY, base_of, description_of, precision_of, title_of, triggers_of
 from app.engine.checkpoints.header import read_header
 from app.engine.checkpoints.recognise import inspect_file
 from tests import tiny
@@ -77,19 +77,3 @@ def test_what_a_lora_says_of_itself_is_on_its_model_file(tmp_path: Path) -> None
     file = inspect_file(path, "ink", "lora")
     assert (file.kind, file.family, file.problem, file.precision) == ("lora", "sd1", "", "fp32")
     assert (file.label, file.description, file.triggers) == ("Ink", "Drawn with a pen.", ("ink sketch",))
-
-
-def test_previews(tmp_path: Path) -> None:
-    def touch(*names: str) -> None:
-        for name in names:
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).touch()
-
-    touch("a.safetensors", "a.png", "a.preview.png", "a.preview.webp", "B.safetensors", "b.PREVIEW.jpg", "c.v2.safetensors", "c.v2.jpeg", "d.safetensors")
-    touch("folder/preview.webp", "folder/model_index.json", "bare/model_index.json")
-    (tmp_path / "d.preview.png").mkdir()
-    previews = Previews()
-    asked = ("a.safetensors", "B.safetensors", "c.v2.safetensors", "d.safetensors", "folder", "bare", "no/x.pt")
-    found = [previews.of(tmp_path / name) for name in asked]
-    expected = ("a.preview.webp", "b.PREVIEW.jpg", "c.v2.jpeg", None, "folder/preview.webp", None, None)
-    assert found == [name and tmp_path / name for name in expected]

@@ -110,18 +110,18 @@ KINDS = {
     "edit": (SD1 | {U + "input_blocks.0.0.weight": (8, 8, 3, 3)}, "checkpoint", "sd1-ip2p", ""),
     "sdxl inpaint": (SD1 | {U + "label_emb.0.0.weight": (8, 8), U + "input_blocks.0.0.weight": (8, 9, 3, 3)}, "checkpoint", "sdxl-inpaint", ""),
     "odd words": (SD1 | {"cond_stage_model.x.embeddings.token_embedding.weight": (50, 8)}, "checkpoint", "sd1", "knows 50 words, not CLIP's"),
-    "no text": ({key: shape for key, shape in SD1.items() if "cond" not in key}, "checkpoint", "sd1", "has no text encoder"),
+    "no text": ({key: shape for key, shape in SD1.items() if "cond" not in key}, "checkpoint", "sd1", ""),
     "sd2": (SD1 | {U + "middle_block.1.proj_in.weight": (8, 8)}, "checkpoint", "sd2", ""),
     "sdxl": (SD1 | {U + "label_emb.0.0.weight": (8, 8)}, "checkpoint", "sdxl", ""),
     "refiner": (SD1 | {U + "label_emb.0.0.weight": (8, 8), U + "input_blocks.9.0.x": (1,)}, "checkpoint", "sdxl-refiner", ""),
-    "flux": ({"double_blocks.0.img_attn.norm.key_norm.scale": (4,)}, "checkpoint", "flux", "is a Flux model"),
+    "flux": ({"double_blocks.0.img_attn.norm.key_norm.scale": (4,)}, "checkpoint", "flux", "is a FLUX model"),
     "sd3": ({U + "joint_blocks.0.x": (4,)}, "checkpoint", "sd3", "is an SD 3 model"),
     "stray lora key": (SD1 | {"lora_te_foo.lora_down.weight": (1, 1)}, "checkpoint", "sd1", ""),
-    "bare unet": ({key.removeprefix(U): shape for key, shape in SD1.items()}, "unet", "sd1", "only a UNet"),
+    "bare unet": ({key.removeprefix(U): shape for key, shape in SD1.items()}, "checkpoint", "sd1", ""),
     "controlnet": ({"control_model.input_blocks.0.0.weight": (8, 4, 3, 3)}, "controlnet", "unknown", "is a controlnet"),
     "vae": ({"decoder.conv_in.weight": (8, 4, 3, 3)}, "vae", "sd1", ""),
     "vae with prefix": ({"first_stage_model.decoder.conv_in.weight": (8, 4, 3, 3)}, "vae", "sd1", ""),
-    "flux vae": ({"decoder.conv_in.weight": (8, 16, 3, 3)}, "vae", "flux", "is a Flux VAE"),
+    "flux vae": ({"decoder.conv_in.weight": (8, 16, 3, 3)}, "vae", "flux", "is a FLUX VAE"),
     "lora": ({"lora_unet_x_attn2_to_k.lora_down.weight": (4, 768)}, "lora", "sd1", ""),
     "sdxl lora": ({"lora_unet_x_attn2_to_k.lora_down.weight": (4, 2048)}, "lora", "sdxl", ""),
     "sdxl lora te": ({"lora_te2_x.lora_down.weight": (4, 8)}, "lora", "sdxl", ""),
@@ -150,11 +150,11 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 FOLDERS = {
     "no unet weights": (lambda path: (path / "unet" / WEIGHTS).unlink(), "'x/unet' has no .safetensors"),
     "pickles": (lambda path: (path / "vae" / WEIGHTS).rename(path / "vae" / "diffusion_pytorch_model.bin"), "holds PyTorch pickles"),
-    "no vae": (lambda path: shutil.rmtree(path / "vae"), "'x/vae' has no config.json"),
+    "no config": (lambda path: (path / "vae" / "config.json").unlink(), "'x/vae' has no config.json"),
     "bad json": (lambda path: (path / "unet" / "config.json").write_text("{"), "'x/unet/config.json' cannot be read"),
     "no words": (lambda path: (path / "tokenizer" / "vocab.json").unlink(), "has no word list"),
     "cut": (lambda path: (path / "vae" / WEIGHTS).write_bytes(b""), "is empty"),
-    "flux": (lambda path: (path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}'), "is a Flux model"),
+    "flux": (lambda path: (path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}'), "is a FLUX model"),
 }
 
 
@@ -164,6 +164,15 @@ def test_broken_folders(case, folder, tmp_path):
     harm, sentence = FOLDERS[case]
     harm(path)
     assert sentence in inspect_folder(path, "x").problem
+
+
+def test_a_folder_without_a_part_misses_it(folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "x")
+    shutil.rmtree(path / "vae")
+    file = inspect_folder(path, "x")
+    assert (file.missing, file.problem) == (("VAE",), "")
+    shutil.rmtree(path / "text_encoder")
+    assert inspect_folder(path, "x").missing == ("text encoder", "VAE")
 
 
 def test_folder_of_another_family(folder, tmp_path):

@@ -6,4 +6,5 @@
     find.py          which program a folder is of
     options.py arguments.py    A1111's settings and flags, and what they are here
     move_in.py       all of it in order; page.py says what came of it
+    first_values.py  what forms begin with; pictures.py: their pictures in our gallery
 """

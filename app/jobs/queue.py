@@ -275,6 +275,10 @@ class JobQueue:
         except DiskTrouble:
             _log.warning("job %s could not be marked as interrupted; the next start will", job_id)
 
+    def busy(self) -> bool:
+        """Whether a job runs; one that waits is taken up at once where none does."""
+        return bool(self._live)
+
     def requests(self) -> "list[str]":
         """The requests (JSON) of all jobs in the journal."""
         return self._journal.requests()

@@ -1,9 +1,11 @@
 """The shelf: every model file that the user can pick, found by its content. Imports nothing heavy and reads headers only."""
 
+import contextlib
 import re
 import threading
+from collections.abc import Iterator
 
-from app.engine.checkpoints.hashes import Hashes
+from app.engine.checkpoints.hashes import Hashes, data_begin, old_hash
 from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.scan import KINDS, Scanner
 from app.engine.families import FAMILIES
@@ -104,9 +106,26 @@ class Shelf:
         digest = name.strip().strip("[]").lower()
         if re.fullmatch(r"[0-9a-f]{8,64}", digest):
             for file in candidates:
-                if (known := file.known_hash()) and digest.startswith(known[: len(digest)]):
+                known = (file.known_hash(), file.network[: len(digest)])
+                if any(one and digest.startswith(one[: len(digest)]) for one in known):
                     return file
+            if old := next((file for file in candidates if len(digest) == 8 and file.weights and old_hash(file.weights[0]) == digest), None):
+                return old
         raise UnknownName("LoRA" if kind == "lora" else "VAE" if kind == "vae" else kind, name, [file.name for file in self._kind(kind)])
+
+    def unhashed(self) -> list[ModelFile]:
+        """The files whose sha256 was not computed yet, checkpoints first."""
+        usable = [file for file in self._all() if file.weights and not file.problem]
+        return sorted((file for file in usable if not file.known_hash()), key=lambda file: file.kind != "checkpoint")
+
+    def hash_quietly(self) -> Iterator[None]:
+        """Computes the hashes that are not known, of LoRAs also the one that leaves out the header, in steps of some milliseconds between
+        which the caller may rest or stop. What cannot be read is left out."""
+        for file in self.unhashed():
+            with contextlib.suppress(OSError):
+                yield from self.hashes.steps(file.weights[0])
+                if file.kind == "lora" and not file.network:
+                    yield from self.hashes.steps(file.weights[0], data_begin(file.weights[0]))
 
     def _kind(self, kind: str) -> list[ModelFile]:
         return [file for file in self._all() if file.kind == kind]

@@ -145,7 +145,7 @@ def _family(path: Path, unet: dict[str, object]) -> str:
         first = "text_encoder" in listed if listed else (path / "text_encoder").is_dir()
         wide = len(blocks) if isinstance(blocks := unet.get("block_out_channels"), list) else 3
         family = "sdxl" if first or wide <= 3 else "sdxl-refiner"
-        if "EDM" in str((index.get("scheduler") or ["", ""])[-1] if isinstance(index.get("scheduler"), list) else ""):
+        if "EDM" in str(index.get("scheduler")):
             return "playground"
     else:
         family = "sd2" if unet.get("use_linear_projection") else "sd1"

@@ -4,7 +4,12 @@ import hashlib
 import json
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+
+CHUNK = 8 * 2**20
+OLD_PLACE, OLD_BYTES = 2**20, 2**16
+"""Where A1111's hash of 2022 looks, and at how much."""
 
 
 class Hashes:
@@ -32,12 +37,26 @@ class Hashes:
         """The sha256 (hex) of `path` from byte `begin` on, reading it (about 0.2 to 1 GB a second) when it is not known yet. Raises OSError."""
         if known := self.known(path, begin):
             return known
-        stat = path.stat()
-        computed = digest(path, begin)
-        with self._lock:
-            self._read()[_key(path, begin)] = (stat.st_size, stat.st_mtime_ns, computed)
-            self._write()
-        return computed
+        for _ in self.steps(path, begin):
+            pass
+        return self.known(path, begin) or digest(path, begin)
+
+    def steps(self, path: Path, begin: int = 0) -> Iterator[None]:
+        """Computes that sha256 in steps of 8 MB, for those who have other things to do, and remembers it at the end, unless the file
+        changed meanwhile. Raises OSError."""
+        if self.known(path, begin):
+            return
+        before, computed = path.stat(), hashlib.sha256()
+        with path.open("rb") as file:
+            file.seek(begin)
+            while chunk := file.read(CHUNK):
+                computed.update(chunk)
+                yield
+        after = path.stat()
+        if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
+            with self._lock:
+                self._read()[_key(path, begin)] = (after.st_size, after.st_mtime_ns, computed.hexdigest())
+                self._write()
 
     def _read(self) -> dict[str, tuple[int, int, str]]:
         if self._known is None:
@@ -63,6 +82,24 @@ def digest(path: Path, begin: int = 0) -> str:
     with path.open("rb") as file:
         file.seek(begin)
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def old_hash(path: Path) -> str:
+    """A1111's hash of 2022, 8 hex digits: the sha256 of 64 KiB that begin 1 MiB into the file. "" for smaller files and those that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(OLD_PLACE)
+            found = file.read(OLD_BYTES)
+    except OSError:
+        return ""
+    return hashlib.sha256(found).hexdigest()[:8] if found else ""
+
+
+def data_begin(path: Path) -> int:
+    """Where the tensors of a safetensors file begin; 0 for other files. Raises OSError."""
+    with path.open("rb") as file:
+        first = file.read(9)
+    return 8 + int.from_bytes(first[:8], "little") if path.suffix == ".safetensors" and first[8:] == b"{" else 0
 
 
 def _key(path: Path, begin: int) -> str:

@@ -40,10 +40,10 @@ class Listing:
         row = self._stored.get(key)
         if not isinstance(row, list) or len(row) != 2 or row[0] != plain(stamps):
             return None
-        file = self._restored(row[1])
-        if file is not None:
-            self._known[key] = stamps, file
-        return file
+        restored = self._restored(row[1])
+        if restored is not None:
+            self._known[key] = stamps, restored
+        return restored
 
     def put(self, key: str, stamps: Stamps, file: ModelFile) -> None:
         self._known[key] = stamps, file
@@ -73,12 +73,15 @@ class Listing:
             return {}
 
     def _restored(self, record: Any) -> ModelFile | None:
+        if not isinstance(record, dict):
+            return None
+        values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
         try:
-            values = {name: tuple(value) if isinstance(value, list) else value for name, value in record.items()}
             values |= {name: Path(values[name]) for name in PATHS if values[name] is not None}
             values |= {"path": Path(values["path"]), "weights": tuple(map(Path, values["weights"])), "sidecar": Sidecar(**values["sidecar"])}
-            return ModelFile(**values, hashes=self._hashes)
-        except (KeyError, TypeError, AttributeError):
+            whole = all(type(values[name]) is kind for name, kind in _KINDS.items())
+            return ModelFile(**values, hashes=self._hashes) if whole else None
+        except (KeyError, TypeError):
             return None
 
     def _write(self, record: dict[str, Any]) -> None:
@@ -97,6 +100,7 @@ def plain(value: Any) -> Any:
 
 
 _FIELDS = tuple(field.name for field in fields(ModelFile) if field.name != "hashes")
+_KINDS = {name: type(value) for name, value in vars(ModelFile("", Path(), "", "", "", 0, 0)).items() if type(value) in (str, int, bool, tuple)}
 
 
 def _record(file: ModelFile) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-MAX_STEPS = 2_000_000
+MAX_STEPS = 1_000_000
 REBUILDERS = frozenset(
     f"torch.{name}"
     for name in (

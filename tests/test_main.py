@@ -155,14 +155,14 @@ def test_info_reads_a1111s_pictures(cli, tmp_path: Path) -> None:
 def test_models_are_listed_with_family_and_hash(cli, tiny_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/notes.safetensors").write_text("this is a text file")
-    status, out, _ = cli("models", "--ckpt-dir", str(tiny_folder), "--ckpt-dir", "broken", "--json")
+    status, out, _ = cli("models", "--ckpt-dir", str(tiny_folder), "--ckpt-dir", "broken", "--json", "--hashes")
     rows = {row["name"]: row for row in json.loads(out)}
     assert status == 0
     assert (rows["tiny"]["kind"], rows["tiny"]["family"], rows["tiny"]["problem"]) == ("checkpoint", "sd1", "")
     assert len(rows["tiny"]["hash"]) == 10
     assert rows["notes"]["problem"]
     status, out, _ = cli("models", "--ckpt-dir", str(tiny_folder))
-    assert f"sd1     {rows['tiny']['hash']}".split() == next(line for line in out.splitlines() if " tiny" in line).split()[2:4]
+    assert next(line for line in out.splitlines() if " tiny" in line).split()[2:6] == ["sd1", "epsilon", "fp32", rows["tiny"]["hash"]]
 
 
 @pytest.mark.parametrize(

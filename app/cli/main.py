@@ -26,7 +26,13 @@ MAKES = {
     "upscale": "a picture made larger",
     "grid": "many pictures with other values of up to three fields",
 }
-SHOWS = {"info": "the request that a picture holds", "models": "checkpoints and other model files, with family and hash", "parse": "how a prompt is read"}
+WORKS = {"merge": "a checkpoint made of two or three others"}
+SHOWS = {
+    "info": "the request that a picture holds", "models": "what each model file is: family, prediction, precision, hash, what fits it",
+    "parse": "how a prompt is read",
+    "import": "use an installation of A1111, Forge, ComfyUI, Fooocus ... in place", "doctor": "what is wrong with this installation, and the cure",
+}  # fmt: skip
+NAMES = frozenset(MAKES | WORKS | SHOWS)
 USAGE = "usage: python -m app COMMAND [flags]"
 
 
@@ -57,22 +63,38 @@ def _run(argv: list[str], engine: "EngineMaker | None") -> int:
     if command == "--version":
         sys.stdout.write(f"Darkroom {__version__}\n")
         return 0
-    if command not in MAKES | SHOWS:
-        raise unknown_flag(command, [*MAKES, *SHOWS], "command")
+    if command not in MAKES | WORKS | SHOWS:
+        raise unknown_flag(command, [*MAKES, *WORKS, *SHOWS], "command")
     if command in SHOWS:
-        from app.cli import parse, show
-
-        shows: dict[str, Callable[[list[str]], int]] = {"info": show.info, "models": show.models, "parse": parse.parse}
-        return shows[command](argv[1:])
-    from app.cli.make import make
-
+        return shower(command)(argv[1:])
     with stopped_by_sigterm():
+        if command in WORKS:
+            from app.cli.merge import merge
+
+            return merge(argv[1:])
+        from app.cli.make import make
+
         return make(command, argv[1:], engine)
+
+
+def shower(command: str) -> Callable[[list[str]], int]:
+    """What does one of SHOWS. Only what it needs is imported: the doctor works where hardly anything does."""
+    if command == "doctor":
+        from app.doctor.checkup import doctor
+
+        return doctor
+    if command == "import":
+        from app.cli.move import move
+
+        return move
+    from app.cli import models, parse, show
+
+    return {"info": show.info, "models": models.models, "parse": parse.parse}[command]
 
 
 def help_text() -> str:
     """What `python -m app --help` says."""
-    lines = [f"  {name:<10}{text}" for name, text in (MAKES | SHOWS).items()]
+    lines = [f"  {name:<10}{text}" for name, text in (MAKES | WORKS | SHOWS).items()]
     return "\n".join([
         USAGE, "", "Pictures with latent diffusion, from the command line.", "", *lines, "",
         "python -m app COMMAND --help lists the flags of a command.", "",

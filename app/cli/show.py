@@ -1,4 +1,4 @@
-"""`python -m app info` and `python -m app models`: nothing is made, no journal is opened."""
+"""`python -m app info`: nothing is made, no journal is opened."""
 
 import json
 import sys
@@ -7,11 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app import flags, recall
-from app.engine.checkpoints.find import Shelf
-from app.engine.checkpoints.header import ModelFile
-from app.engine.families import FAMILIES
 from app.errors import BadPicture
-from app.extensions import Extensions
 from app.library import read
 
 PROG = "python -m app"
@@ -46,50 +42,3 @@ def _beside(path: Path) -> tuple[dict[str, Any], str] | None:
     except (OSError, UnicodeDecodeError):
         return None
     return (found["request"], str(found.get("infotext", ""))) if isinstance(found.get("request"), dict) else None
-
-
-def models(argv: Sequence[str]) -> int:
-    """List checkpoints, VAEs, LoRAs and embeddings with family and hash, or why they cannot be used."""
-    parser = flags.Parser(prog=f"{PROG} models", description="Model files that Darkroom sees; the first checkpoint is the default one.")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    flags.add_to(parser)
-    given = parser.values(argv)
-    settings = flags.settings_of(given)
-    extensions = Extensions()
-    extensions.load(settings.extension_dir)
-    for _ in extensions.call("register_families", families=FAMILIES):
-        pass
-    shelf = Shelf(settings)
-    files = [*shelf.checkpoints(), *shelf.vaes(), *shelf.loras(), *shelf.embeddings()]
-    rows = [_row(file) for file in files]
-    if given.get("json"):
-        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
-        return 0
-    if not rows:
-        sys.stdout.write("There are no model files yet; models/README.md says where they go.\n")
-    widths = {key: max((len(row[key]) for row in rows), default=0) for key in ("kind", "name", "family", "hash")}
-    for row in rows:
-        cells = "  ".join(row[key].ljust(width) for key, width in widths.items())
-        sys.stdout.write(f"{cells}  {row['size'] / 2**20:8.1f} MB  {row['problem']}".rstrip() + "\n")
-    return 0
-
-
-def _row(file: ModelFile) -> dict[str, Any]:
-    try:
-        short_hash = "" if file.problem else file.short_hash()
-    except OSError:
-        short_hash = ""
-    return {
-        "kind": file.kind,
-        "name": file.name,
-        "family": file.family,
-        "hash": short_hash,
-        "size": file.size,
-        "precision": file.precision,
-        "label": file.label,
-        "triggers": list(file.triggers),
-        "preview": str(file.preview or ""),
-        "native": file.native,
-        "path": str(file.path),
-        "problem": file.problem,
-    }

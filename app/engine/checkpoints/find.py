@@ -113,6 +113,14 @@ class Shelf:
                 return old
         raise UnknownName("LoRA" if kind == "lora" else "VAE" if kind == "vae" else kind, name, [file.name for file in self._kind(kind)])
 
+    def of_kind(self, kind: str) -> list[ModelFile]:
+        """Those of one kind: "checkpoint", "vae", "lora", "embedding", "text encoder"."""
+        return self._kind(kind)
+
+    def everything(self) -> list[ModelFile]:
+        """All files, also those of kinds that cannot be picked; the kinds in the order in which people ask for them."""
+        return sorted(self._all(), key=lambda file: KINDS.index(file.kind) if file.kind in KINDS else len(KINDS))
+
     def unhashed(self) -> list[ModelFile]:
         """The files whose sha256 was not computed yet, checkpoints first."""
         usable = [file for file in self._all() if file.weights and not file.problem]

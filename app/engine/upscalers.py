@@ -26,10 +26,11 @@ LATENT = {
 
 @dataclass(frozen=True)
 class Upscaler:
-    """One entry of the list. `path` is None for what resamples without a network."""
+    """One entry of the list. `path` is None for what resamples without a network; `pickles`: whether one of PyTorch's own files may be opened."""
 
     name: str
     path: Path | None = None
+    pickles: bool = False
 
     def stamp(self) -> tuple[str, int, int]:
         """What tells this state of its file from any other. Raises BadCheckpoint when it is gone."""
@@ -55,7 +56,7 @@ def upscalers(settings: Settings) -> list[Upscaler]:
     for folder in folders(settings):
         for suffix in SUFFIXES:
             for path in sorted(path for path in (*folder.glob("*"), *folder.glob("*/*")) if path.suffix.lower() == suffix and not path.name.startswith(".")):
-                found.setdefault(path.stem.lower(), Upscaler(path.stem, path))
+                found.setdefault(path.stem.lower(), Upscaler(path.stem, path, settings.allow_pickles))
     return list(found.values())
 
 

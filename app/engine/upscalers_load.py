@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from app.engine.checkpoints.pickles import is_pickle
 from app.engine.checkpoints.read import read_weights
 from app.engine.device import is_out_of_memory
 from app.engine.upscalers import Upscaler
@@ -56,14 +57,15 @@ def load_network(upscaler: Upscaler, device: torch.device) -> Network:
     """The network in a file, float32 on `device`.
 
     Raises:
-        BadCheckpoint: one sentence: a pickle, a damaged file, no upscaler, or one of a kind that does not enlarge RGB pictures.
+        BadCheckpoint: one sentence: a pickle where they are not allowed, a damaged file, no upscaler, or one of a kind that does not enlarge RGB pictures.
         OutOfMemory
     """
     path = upscaler.path
     if path is None:
         raise ValueError(f"'{upscaler.name}' has no file.")
-    if path.suffix.lower() != ".safetensors":
-        raise BadCheckpoint(f"'{path.name}' is a PyTorch pickle, which can run code when opened.", "Convert it to .safetensors.")
+    if is_pickle(path) and not upscaler.pickles:
+        hint = "Convert it to .safetensors, or start with --allow-pickles: the weights are then read, and nothing in the file runs."
+        raise BadCheckpoint(f"'{path.name}' is a PyTorch pickle, which can run code when opened.", hint)
     weights = read_weights(path, torch.float32)
     for name, signs in NEED_TORCHVISION.items():
         if any(sign in weights for sign in signs):

@@ -66,10 +66,15 @@ def test_what_is_no_upscaler_is_told_in_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt"])
-def test_pickles_are_not_opened(tmp_path: Path, suffix: str) -> None:
+def test_pickles_are_opened_only_when_that_is_allowed(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"old{suffix}"
     torch.save(compact.weights(), path)
-    assert refused(path) == f"'old{suffix}' is a PyTorch pickle, which can run code when opened. Convert it to .safetensors."
+    said = f"'old{suffix}' is a PyTorch pickle, which can run code when opened. Convert it to .safetensors, or start with --allow-pickles"
+    assert refused(path).startswith(said)
+    allowed = load_network(Upscaler("old", path, pickles=True), CPU)
+    assert torch.equal(next(allowed.describes.model.parameters()), compact.weights()["body.0.weight"])
+    torch.save({"params_ema": compact.weights(), "params": compact.weights(seed=3)}, path)
+    assert load_network(Upscaler("old", path, pickles=True), CPU).scale == 2
 
 
 @pytest.mark.parametrize(("name", "sign"), [(name, signs[0]) for name, signs in NEED_TORCHVISION.items()])

@@ -115,11 +115,11 @@ class Cards:
         """The card of a model; an empty one when nothing was said of it."""
         with self._lock:
             self._read()
-            return self._cards.get(f"{kind}/{name}", EMPTY)
+            return self._cards.get(_key(kind, name), EMPTY)
 
     def change(self, kind: str, name: str, changes: Mapping[str, Any]) -> Card:
         """Change some fields of a card. Raises BadRequest (nothing is changed then), DiskTrouble."""
-        key = f"{kind}/{name}"
+        key = _key(kind, name)
         with self._lock:
             self._read()
             card = self._cards.get(key, EMPTY).changed(changes)
@@ -175,6 +175,11 @@ class Cards:
                 part.unlink(missing_ok=True)
             reason = error.strerror or str(error)
             raise DiskTrouble(f"What you said of the model could not be saved: {reason}.", "Is the outputs folder full or read-only?") from None
+
+
+def _key(kind: str, name: str) -> str:
+    """As text that can be written: names of files may hold bytes that no text has."""
+    return f"{kind}/{name}".encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _card(row: Any) -> Card | None:

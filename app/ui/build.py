@@ -9,11 +9,11 @@ import gradio as gr
 
 from app.extensions import Tab
 from app.studio import Studio
-from app.ui import assets, fields, gridform
+from app.ui import assets, checkpoint, fields, gridform
 from app.ui.handler import filler, reader, submitter, toasts
 from app.ui.look import theme
 from app.ui.parts import gallery
-from app.ui.tabs import TABS
+from app.ui.tabs import TABS, models
 from app.ui.tabs.tab import SEEDS, Panel
 
 log = logging.getLogger(__name__)
@@ -28,11 +28,12 @@ def build(studio: Studio) -> gr.Blocks:
     panels = [Panel(tab) for tab in TABS]
     galleries: list[gr.HTML] = []
     own = [Tab(panel.tab.title, panel.draw) for panel in panels]
-    tabs = [*own, Tab("Gallery", lambda studio: galleries.append(gallery()))]
+    shelf = models.ModelsPanel()
+    tabs = [*own, Tab(models.TITLE, shelf.draw), Tab("Gallery", lambda studio: galleries.append(gallery()))]
     known = {tab.name for tab in tabs}
     for _ in studio.extensions.call("register_tabs", tabs=tabs):
         pass
-    ids = {panel.tab.title: panel.tab.task for panel in panels} | {"Gallery": "gallery"}
+    ids = {panel.tab.title: panel.tab.task for panel in panels} | {models.TITLE: "models", "Gallery": "gallery"}
     with gr.Blocks(title="Darkroom", analytics_enabled=False, fill_width=True) as page:
         with gr.Tabs(elem_id="tabs") as bar:
             for number, tab in enumerate(tabs):
@@ -45,7 +46,8 @@ def build(studio: Studio) -> gr.Blocks:
         for panel in panels:
             connect(panel, studio, page)
         connect_sending(panels, galleries, bar, studio)
-        connect_refresh(panels, studio, page)
+        lists, known = connect_refresh(panels, studio, page)
+        models.connect(shelf, panels, bar, known, lists, QUIET)
     page.queue(default_concurrency_limit=None, max_size=EVENTS, api_open=False)
     page._queue.sleep_when_free = 0.02  # seconds; Gradio polls a thousand times a second, which costs 7 % of a core
     page._queue.progress_update_sleep_when_free = 0.2
@@ -95,9 +97,6 @@ def connect(panel: Panel, studio: Studio, page: gr.Blocks) -> None:
         parts["image"].told(None, js=f"() => window.darkroom.told['{task}']", outputs=parts["parameters"], **QUIET)
     if "drop" in panel.extras:
         panel.extras["drop"].parameters(reader(task, studio, parts), outputs=components, **QUIET)
-    if panel.tab.kind in fields.STARTS_AT_NATIVE_SIZE:
-        size = [parts["checkpoint"], parts["width"], parts["height"]]
-        parts["checkpoint"].input(resizer(studio), inputs=size, outputs=size[1:], **QUIET)
     page.load(None, js=f"(...values) => window.darkroom.restore('{task}', {names}, values)", inputs=components, outputs=components, **QUIET)
     gr.on(
         [component.change for component in components],
@@ -106,6 +105,8 @@ def connect(panel: Panel, studio: Studio, page: gr.Blocks) -> None:
         inputs=components,
         **QUIET,
     )
+    if "brought" in panel.extras:
+        checkpoint.connect(panel.tab.kind, parts, panel.extras["brought"], page, QUIET)
 
 
 def connect_sending(panels: list[Panel], galleries: list[gr.HTML], bar: gr.Tabs, studio: Studio) -> None:
@@ -123,8 +124,11 @@ def connect_sending(panels: list[Panel], galleries: list[gr.HTML], bar: gr.Tabs,
             getattr(source, f"send_{task}")(send, outputs=outputs, **QUIET)
 
 
-def connect_refresh(panels: list[Panel], studio: Studio, page: gr.Blocks) -> None:
-    """⟳ looks through the model folders again and updates the pickers of all tabs; a page that opens shows what is known by then."""
+def connect_refresh(panels: list[Panel], studio: Studio, page: gr.Blocks) -> tuple[list[Any], Callable[[], list[Any]]]:
+    """⟳ looks through the model folders again and updates the pickers of all tabs; a page that opens shows what is known by then.
+
+    Returns all pickers, and what makes them show what is known.
+    """
     lists = {panel.parts[name]: fields.list_of(panel.tab.kind, name) for panel in panels for name in fields.PICKERS if name in panel.parts}
 
     def known() -> list[Any]:
@@ -138,15 +142,4 @@ def connect_refresh(panels: list[Panel], studio: Studio, page: gr.Blocks) -> Non
     page.load(known, outputs=list(lists), **QUIET)
     for panel in panels:
         panel.tools["refresh"].click(refresh, outputs=list(lists), **QUIET)
-
-
-def resizer(studio: Studio) -> Callable[..., list[Any]]:
-    """After a checkpoint was picked: its native size, unless another size was chosen by hand."""
-
-    def resize(checkpoint: str | None, width: float | None, height: float | None) -> list[Any]:
-        natives = {file.native for file in studio.shelf.checkpoints()}
-        native = fields.native_size(studio, checkpoint or "")  # an emptied picker hands on None
-        by_hand = width != height or (width is not None and width not in natives)
-        return [gr.skip(), gr.skip()] if by_hand or native is None else [native, native]
-
-    return resize
+    return list(lists), known

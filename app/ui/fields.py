@@ -1,5 +1,6 @@
 """A field of a request, drawn as a Gradio component. No tab repeats a bound or a label: all of it comes from `app.request`."""
 
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import gradio as gr
@@ -33,33 +34,35 @@ def drawn(task: str) -> set[str]:
     return next(tab.drawn() for tab in TABS if tab.task == task)
 
 
-def draw(kind: type[Asked], name: str, studio: Studio) -> Component:
-    """The component for one field. Its elem_id is `<task>_<field>`."""
+def draw(kind: type[Asked], name: str, studio: Studio, start: Mapping[str, Any] | None = None) -> Component:
+    """The component for one field. Its elem_id is `<task>_<field>`. `start`: values to begin with instead of the fields' own."""
     field = kind.model_fields[name]
+    value = (start or {}).get(name, field.default)
     extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     task = kind.model_fields["task"].default
     look: dict[str, Any] = {"label": field.title or name, "elem_id": f"{task}_{name}"}
     if extra["widget"] == "image":
-        return mask_editor(task, **look) if kind is Inpaint else picture_input(task, optional=not field.is_required(), **look)
+        return mask_editor(task, **look) if kind is Inpaint else picture_input(task, optional=not field.is_required(), field=name, **look)
     look["info"] = field.description or None
     if extra["choices"]:
-        return picker(extra["choices"], field.default, studio, look, extra["empty"])
+        return picker(extra["choices"], value, studio, look, extra["empty"])
     if extra["widget"] == "lines":
         lines = 3 if name == "prompt" else 2
-        return gr.Textbox(field.default, lines=lines, max_lines=12, placeholder=look.pop("info"), **look)
+        return gr.Textbox(value, lines=lines, max_lines=12, placeholder=look.pop("info"), **look)
     if name in AS_TEXT:
-        return gr.Textbox(str(field.default), max_lines=1, **look)
+        return gr.Textbox(str(value), max_lines=1, **look)
     if field.annotation is bool:
-        return gr.Checkbox(field.default, **look)
+        return gr.Checkbox(value, **look)
     limits = bounds(kind, name)
     if name in ("width", "height"):
-        return size_field(kind, studio, extra["step"], limits, look)
+        fresh = kind in STARTS_AT_NATIVE_SIZE
+        return size_field(value or (native_size(studio, "") if fresh else None), fresh, extra["step"], limits, look)
     if limits:
-        limits["maximum"] = REACH.get(name, limits["maximum"])
-        return gr.Slider(value=field.default, step=extra["step"], **limits, **look)
+        limits["maximum"] = max(value, REACH.get(name, limits["maximum"]))
+        return gr.Slider(value=value, step=extra["step"], **limits, **look)
     choices = list(get_args(field.annotation))
     draw_choices = gr.Radio if len(choices) <= 2 or kind is Inpaint else gr.Dropdown
-    return draw_choices(choices, value=field.default, **look)
+    return draw_choices(choices, value=value, **look)
 
 
 def bounds(kind: type[Asked], name: str) -> dict[str, Any]:
@@ -89,10 +92,9 @@ def offered(choices: str, studio: Studio, empty: str = "") -> list[tuple[str, st
     return [(empty, ""), *names] if empty else names
 
 
-def size_field(kind: type[Asked], studio: Studio, step: float, limits: dict[str, Any], look: dict[str, Any]) -> Component:
+def size_field(value: int | None, fresh: bool, step: float, limits: dict[str, Any], look: dict[str, Any]) -> Component:
     """Width or height: the checkpoint's native size where pictures begin from nothing, else empty, which means as the image."""
-    fresh = kind in STARTS_AT_NATIVE_SIZE
-    value, words = (native_size(studio, ""), "native size") if fresh else (None, "as the image")
+    words = "native size" if fresh else "as the image"
     return gr.Number(value, precision=0, step=step, placeholder=words, **limits, **(look | {"info": None}))
 
 

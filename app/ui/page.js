@@ -1,7 +1,7 @@
 "use strict";
 /* What all parts of the page share: addresses, requests, remembered fields, keyboard, drops. */
 window.darkroom = window.darkroom || (() => {
-  const views = {}, editors = {}, pictures = {}, counters = {}, drops = {}, pastes = {}, picked = {}, told = {}, values = {}, restored = {};
+  const views = {}, editors = {}, pictures = {}, others = {}, counters = {}, drops = {}, pastes = {}, picked = {}, told = {}, values = {}, restored = {}, fresh = {};
   const TASKS = ["txt2img", "img2img", "inpaint", "outpaint", "zoom", "upscale"];
   const TITLES = {txt2img: "txt2img", img2img: "img2img", inpaint: "Inpaint", outpaint: "Outpaint", zoom: "Infinite zoom", upscale: "Upscale", grid: "Grids"};
 
@@ -36,7 +36,9 @@ window.darkroom = window.darkroom || (() => {
   const hand_in = (file) => ask("POST", "/v1/pictures", file);
   function say(sentence, kind = "error") {
     let corner = document.querySelector(".dr-toasts");
-    if (!corner) document.body.append(corner = el("div", {class: "dr-toasts", role: "status", "aria-live": "polite"}));
+    if (!corner) corner = el("div", {class: "dr-toasts", role: "status", "aria-live": "polite"});
+    const place = [...document.querySelectorAll("dialog[open]")].at(-1) || document.body;  // a dialog lies over everything else
+    if (corner.parentElement !== place) place.append(corner);
     const toast = el("div", {class: "dr-toast " + kind}, sentence);
     corner.append(toast);
     setTimeout(() => toast.remove(), 9000);
@@ -50,6 +52,15 @@ window.darkroom = window.darkroom || (() => {
     const button = [...document.querySelectorAll(".dr-go")].find((found) => found.offsetParent !== null || found.getClientRects().length);
     return button ? button.id.replace(/_go$/, "") : null;
   }
+
+  /* The tab with a prompt that was used last, also while another one is shown. */
+  let last = "txt2img";
+  function lastTask() {
+    const task = visibleTask();
+    if (task && values[task]?.prompt !== undefined) last = task;
+    return last;
+  }
+  for (const event of ["pointerdown", "keydown", "focusin"]) addEventListener(event, lastTask, true);
 
   /* ---- remembered fields: only in this browser, no request to the server */
   const pending = {};
@@ -70,6 +81,7 @@ window.darkroom = window.darkroom || (() => {
   function restore(task, names, current) {
     restored[task] = true;
     const kept = store.get("fields." + task, {});
+    fresh[task] = !Object.keys(kept).length;
     const found = names.map((name, index) => (fits(kept[name], current[index]) ? kept[name] : current[index]));
     remember(task, names, found);
     return found;
@@ -77,6 +89,7 @@ window.darkroom = window.darkroom || (() => {
   async function beforeSubmit(task, names, current) {
     const holder = editors[task] || pictures[task];  // a picture or mask may still be on its way to the server
     if (holder) current[names.indexOf("image")] = await holder.flush();
+    for (const [field, other] of Object.entries(others[task] || {})) current[names.indexOf(field)] = await other.flush();
     if (matchMedia("(max-width: 767px)").matches) document.getElementById(task + "_job")?.scrollIntoView({behavior: "smooth", block: "start"});
     return current;
   }
@@ -214,8 +227,8 @@ window.darkroom = window.darkroom || (() => {
   }
 
   return {
-    TASKS, TITLES, views, editors, counters, pictures, picked, told, values, el, url, parse, ask, hand_in, say, store, duration, files, visibleTask,
-    remember, restore, beforeSubmit, tokenCounter, hiresSize, examples, parameterDrop,
+    TASKS, TITLES, views, editors, counters, pictures, others, picked, told, values, fresh, el, url, parse, ask, hand_in, say, store, duration, files, visibleTask,
+    lastTask, remember, restore, beforeSubmit, tokenCounter, hiresSize, examples, parameterDrop,
     stop: (task) => views[task]?.stop(),
     lastSeed: (task, name, current) => views[task]?.seed(name) ?? current,
   };

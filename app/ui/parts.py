@@ -41,9 +41,17 @@ def job_view(task: str) -> gr.HTML:
     return part("jobView", task, f"{task}_job", SEND_EVENTS)
 
 
-def picture_input(task: str, label: str, elem_id: str, optional: bool) -> gr.HTML:
-    """A picture handed in by drop, paste or file. Value: its id, or "" while there is none. Triggers `told` when its parameters are read."""
-    return part("pictureInput", task, elem_id, ("told",), label=label, optional=optional)
+def merge_view() -> gr.HTML:
+    """Progress and queue of merges. Value: the id of the job handed in last."""
+    return part("mergeView", "merge", "merge_job")
+
+
+def picture_input(task: str, label: str, elem_id: str, optional: bool, field: str = "image") -> gr.HTML:
+    """A picture handed in by drop, paste or file. Value: its id, or "" while there is none. Triggers `told` when its parameters are read.
+
+    What is pasted anywhere on the page goes into the one that is for the field "image".
+    """
+    return part("pictureInput", task, elem_id, ("told",), label=label, optional=optional, field=field)
 
 
 def mask_editor(task: str, label: str, elem_id: str) -> gr.HTML:
@@ -74,6 +82,16 @@ def hires_size(task: str) -> gr.HTML:
 def examples(task: str, prompts: tuple[str, ...]) -> gr.HTML:
     """Prompts to begin with. Triggers `pick`."""
     return part("examples", task, f"{task}_examples", ("pick",), prompts=list(prompts))
+
+
+def checkpoint_note(task: str, fields: list[str], labels: dict[str, str], plain: dict[str, Any]) -> gr.HTML:
+    """Tells which fields a checkpoint filled, offers to save their values with it. Triggers `undo`. `plain`: the fields' own values."""
+    return part("checkpointNote", task, f"{task}_brought", ("undo",), fields=fields, labels=labels, plain=plain)
+
+
+def shelf(labels: dict[str, str]) -> gr.HTML:
+    """All models as cards. Triggers `choose` and `insert` (into the other tabs), `refreshed`, `show_txt2img`."""
+    return part("shelf", "", "shelf", ("choose", "insert", "refreshed", "show_txt2img"), labels=labels)
 
 
 def gallery() -> gr.HTML:

@@ -7,7 +7,6 @@ from app.extensions import Tab
 from app.grids.request import BASES
 from app.request import TASKS
 from app.ui import build, gridform, page_options
-from app.ui.build import resizer
 from tests.api.conftest import make_studio
 
 
@@ -53,16 +52,8 @@ def test_a_tab_of_an_extension_is_drawn_and_a_broken_one_does_no_harm(studio, mo
     assert any("could not be drawn" in str(getattr(block, "value", "")) for block in drawn.blocks.values())
 
 
-def test_a_checkpoint_brings_its_native_size_unless_another_was_chosen(studio) -> None:
-    resize = resizer(studio)
-    assert resize("tiny", None, None) == [64, 64]
-    assert resize("tiny", 64, 64) == [64, 64]
-    assert resize(None, 64, 64) == [64, 64], "an emptied picker hands on None"
-    assert all(isinstance(answer, dict) and "value" not in answer for answer in resize("tiny", 96, 64))
-
-
 def test_the_page_carries_its_scripts_and_the_theme_that_was_asked_for(studio) -> None:
     options = page_options(studio)
-    assert all(name in options["head"] for name in ("darkroom.JobView", "darkroom.MaskEditor", "darkroom.gallery"))
+    assert all(name in options["head"] for name in ("darkroom.JobView", "darkroom.MaskEditor", "darkroom.gallery", "darkroom.Shelf", "darkroom.checkpoints"))
     assert "darkroomTheme = " not in options["head"].split("\n")[0]
     assert "fonts.googleapis" not in str(options["theme"].to_dict())

@@ -9,7 +9,7 @@ import gradio as gr
 from app.errors import StudioError
 from app.request import MAX_PROMPT_BYTES, Asked
 from app.studio import Studio
-from app.ui import fields, gridform, parts
+from app.ui import checkpoint, fields, gridform, parts
 from app.ui.promptreading import prompt_reader
 
 PROMPTS = ("prompt", "negative_prompt")
@@ -36,6 +36,8 @@ EXTRA = Group(
     "Extra", (("subseed", "subseed_strength"), ("seed_resize_from_w", "seed_resize_from_h"), ("eta_noise_seed_delta",)), open=False
 )  # fmt: skip
 GUIDANCE = Group("Guidance", (("cfg_rescale", "skip_early_cond"), ("s_min_uncond", "s_min_uncond_all")), open=False)
+EDITING = Group("Guidance", (("image_cfg_scale",), *GUIDANCE.rows), open=False)
+"""For the tabs whose checkpoints may edit a picture."""
 SAMPLER = Group(
     "Sampler options",
     (
@@ -88,9 +90,11 @@ class Panel:
     parts: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, gr.Button] = field(default_factory=dict)
     extras: dict[str, Any] = field(default_factory=dict)
+    _start: dict[str, Any] = field(default_factory=dict)
 
     def draw(self, studio: Studio) -> None:
         """Draw the tab inside an open `gr.Tab`."""
+        self._start = checkpoint.start(studio, self.tab.kind)
         with gr.Row(elem_classes="dr-columns"):
             with gr.Column(scale=5, min_width=320, elem_classes="dr-form"):
                 if self.tab.prompts:
@@ -138,9 +142,11 @@ class Panel:
                 if seed in row:
                     self._draw_tool(f"{prefix}dice", "🎲", f"{task}_{prefix}dice")
                     self._draw_tool(f"{prefix}recycle", "♻️", f"{task}_{prefix}recycle")
+        if "checkpoint" in row:
+            self.extras["brought"] = checkpoint.draw(self.tab.kind)
 
     def _draw_field(self, name: str, studio: Studio) -> None:
-        self.parts[name] = fields.draw(self.tab.kind, name, studio)
+        self.parts[name] = fields.draw(self.tab.kind, name, studio, self._start)
 
     def _draw_tool(self, name: str, face: str, elem_id: str) -> None:
         self.tools[name] = gr.Button(face, elem_id=elem_id, elem_classes="dr-tool", min_width=44, scale=0)

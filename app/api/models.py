@@ -1,0 +1,197 @@
+"""/v1/models: what lies on the shelf, with what its user says of it. Everybody may look; guests change nothing, and see no paths."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from app.api.bodies import read_json
+from app.api.guard import FILE_CSP
+from app.api.owner import sight
+from app.api.parts import FRESH, House, Visitor
+from app.cards import Card
+from app.decode import decode
+from app.engine.checkpoints.defaults import defaults_of
+from app.engine.checkpoints.find import PLUS
+from app.engine.checkpoints.fits import fits
+from app.engine.checkpoints.header import ModelFile
+from app.engine.checkpoints.problems import LABELS
+from app.engine.families import FAMILIES, group_of
+from app.engine.samplers import resolve_pair
+from app.engine.schedules import resolve_schedule
+from app.errors import BadRequest, NotFound, Refused, StudioError
+from app.library.save import speakable
+from app.studio import Owner, Studio
+
+PICTURE = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": FILE_CSP}
+"""Addresses of pictures name their version."""
+ORDER = ("checkpoint", "lora", "embedding", "vae", "text encoder")
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+def body(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object", "properties": properties}}}}}
+
+
+CARD_BODY = body(**{name: {"title": field.title} for name, field in Card.model_fields.items()})
+PICTURE_BODY = body(picture={"type": "string", "title": "Id of a saved picture"})
+
+
+@router.get("")
+def listing(studio: House, owner: Visitor, checkpoint: str = "") -> JSONResponse:
+    """All models. With `checkpoint` each of the others says in `fits` whether it can be used with that one."""
+    return JSONResponse(record(studio, owner, checkpoint), headers=FRESH)
+
+
+@router.post("/refresh")
+def refresh(studio: House, owner: Visitor, checkpoint: str = "") -> JSONResponse:
+    """Look through the folders again; answers as GET does."""
+    studio.shelf.refresh()
+    return JSONResponse(record(studio, owner, checkpoint), headers=FRESH)
+
+
+@router.get("/defaults")
+def defaults(studio: House, checkpoint: str = "") -> JSONResponse:
+    """Request fields that suit a checkpoint, found by any of its names ("": the first); `saved` are those that a person chose."""
+    file = studio.shelf.checkpoint(checkpoint)
+    saved = studio.cards.get(file.kind, file.name).defaults
+    natives = sorted({found.native for found in studio.shelf.checkpoints() if found.native})
+    found = {"name": speakable(file.name), "defaults": {**defaults_of(file), **saved}, "saved": saved, "natives": natives}
+    return JSONResponse(found, headers=FRESH)
+
+
+@router.get("/{kind}/{name:path}/preview", response_class=Response)
+def preview(kind: str, name: str, studio: House) -> Response:
+    """The sample picture of a model, as a small JPEG."""
+    return Response(studio.model_previews.small(find(studio, kind, name)), media_type="image/jpeg", headers=PICTURE)
+
+
+@router.post("/{kind}/{name:path}/preview", openapi_extra=PICTURE_BODY)
+async def choose_preview(kind: str, name: str, request: Request, studio: House, owner: Visitor) -> JSONResponse:
+    """Make a saved picture the sample picture of a model."""
+    check_house(owner)
+    given = (await read_json(request)).get("picture")
+    if not isinstance(given, str):
+        raise BadRequest("picture is missing; it must be the id of a saved picture.")
+    return JSONResponse(await run_in_threadpool(use_picture, studio, owner, find(studio, kind, name), given), headers=FRESH)
+
+
+@router.get("/{kind}/{name:path}")
+def show(kind: str, name: str, studio: House, owner: Visitor) -> JSONResponse:
+    """One model."""
+    return JSONResponse(model_json(studio, owner, find(studio, kind, name)), headers=FRESH)
+
+
+@router.put("/{kind}/{name:path}", openapi_extra=CARD_BODY)
+async def change(kind: str, name: str, request: Request, studio: House, owner: Visitor) -> JSONResponse:
+    """Change what is said of a model: notes, favourite, triggers, weight, and for checkpoints defaults. What is not named stays."""
+    check_house(owner)
+    file, changes = find(studio, kind, name), await read_json(request)
+    return JSONResponse(await run_in_threadpool(keep, studio, owner, file, changes), headers=FRESH)
+
+
+def check_house(owner: Owner) -> None:
+    if owner.guest:
+        raise Refused("Guests may look at the models, but not change what is said of them.")
+
+
+def shelves(studio: Studio) -> dict[str, Callable[[], list[ModelFile]]]:
+    """The lists of the shelf, by the kind of what is on them."""
+    shelf = studio.shelf
+    lists = (shelf.checkpoints, shelf.loras, shelf.embeddings, shelf.vaes, shelf.text_encoders)
+    return dict(zip(ORDER, lists, strict=True))
+
+
+def find(studio: Studio, kind: str, name: str) -> ModelFile:
+    """The model of exactly that kind and name: a path never comes from an address. Raises NotFound."""
+    files = shelves(studio).get(kind)
+    for file in files() if files else ():
+        if speakable(file.name) == name:
+            return file
+    raise NotFound("There is no such model.", "Refresh the list of models.")
+
+
+def record(studio: Studio, owner: Owner, checkpoint: str) -> dict[str, Any]:
+    """All models, and the checkpoint that `fits` is about (None when there is none of that name)."""
+    try:
+        chosen = studio.shelf.checkpoint(checkpoint)
+    except StudioError:
+        chosen = None
+    found = [model_json(studio, owner, file, chosen) for files in shelves(studio).values() for file in files()]
+    about = {"name": speakable(chosen.name), "family": chosen.family, "label": label_of(chosen)} if chosen else None
+    return {"models": found, "checkpoint": about, "may_write": not owner.guest}
+
+
+def model_json(studio: Studio, owner: Owner, file: ModelFile, chosen: ModelFile | None = None) -> dict[str, Any]:
+    """One model as the page shows it. All texts are strangers' plain text; where it lies is told to the people of the house alone."""
+    card, side = studio.cards.get(file.kind, file.name), file.sidecar
+    words = card.triggers or file.triggers or ((side.activation,) if side.activation else ())
+    version = studio.model_previews.version(file)
+    told = {
+        "kind": file.kind, "name": file.name, "file": file.path.name, "family": file.family, "group": group_of(file.family), "family_label": label_of(file),
+        "label": file.label or side.title, "variant": file.variant, "prediction": file.prediction, "precision": file.precision, "size": file.size,
+        "native": file.native, "hash": file.known_hash(), "description": file.description or side.description, "problem": file.problem,
+        "missing": list(file.missing), "triggers": list(words), "notes": card.notes or side.notes, "weight": card.weight or side.weight or 1.0,
+        "negative": side.negative, "favourite": card.favourite, "own": card.model_dump(mode="json"),
+        "fits": None if chosen is None or file.kind == "checkpoint" or file.problem else fits(file, chosen), "version": version,
+    }  # fmt: skip
+    if file.kind == "checkpoint":
+        told["defaults"] = {**defaults_of(file), **card.defaults}
+    if not owner.guest:
+        told["path"] = str(file.path)
+    return {name: plain(value) for name, value in told.items()}
+
+
+def plain(value: Any) -> Any:
+    """Text that can be sent: names of files may hold bytes that no text has."""
+    if isinstance(value, str):
+        return speakable(value)
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def label_of(file: ModelFile) -> str:
+    """A family's name for people, "" when it is not known."""
+    row = FAMILIES.get(file.family)
+    if row or file.family == "unknown":
+        return row.label if row else ""
+    return re.sub("^an? | as$", "", LABELS.get(file.family, file.family))
+
+
+def keep(studio: Studio, owner: Owner, file: ModelFile, changes: dict[str, Any]) -> dict[str, Any]:
+    """Change the card of a model. Names in its defaults are made those of our lists. Raises BadRequest, UnknownName, DiskTrouble."""
+    if file.kind != "checkpoint" and changes.get("defaults"):
+        raise BadRequest("Only a checkpoint can bring defaults along.")
+    given = changes.get("defaults")
+    if isinstance(given, dict):
+        changes = changes | {"defaults": given | canonical(studio, given)}
+    studio.cards.change(file.kind, file.name, changes)
+    return model_json(studio, owner, file)
+
+
+def canonical(studio: Studio, values: dict[str, Any]) -> dict[str, str]:
+    """The defaults that are names, as our lists have them; what is no text is left for the card to refuse. Raises UnknownName."""
+    named = {name: value for name in ("sampler", "schedule", "vae", "text_encoder") if isinstance(value := values.get(name), str) and value.strip()}
+    found = {}
+    if "vae" in named:
+        vae = studio.shelf.vae(named["vae"])
+        found["vae"] = vae.name if vae else ""
+    if "text_encoder" in named:
+        found["text_encoder"] = PLUS.join(file.name for file in studio.shelf.texts(named["text_encoder"]))
+    if "sampler" in named:
+        sampler, schedule = resolve_pair(named["sampler"], named.get("schedule", "Automatic"))
+        return found | {"sampler": sampler, "schedule": schedule}
+    return found | ({"schedule": resolve_schedule(named["schedule"])} if "schedule" in named else {})
+
+
+def use_picture(studio: Studio, owner: Owner, file: ModelFile, picture_id: str) -> dict[str, Any]:
+    """Raises NotFound, BadPicture, DiskTrouble."""
+    saved = studio.library.get(picture_id, sight(owner))
+    if saved.kind != "image":
+        raise BadRequest("A video cannot be the sample picture of a model.", "Choose a picture.")
+    studio.model_previews.choose(file, decode(saved.path.read_bytes()))
+    studio.shelf.refresh()
+    return model_json(studio, owner, find(studio, file.kind, speakable(file.name)))

@@ -245,7 +245,7 @@ def weight_files(folder: Path, stems: tuple[str, ...]) -> tuple[Path, ...]:
             for key in sorted(found, key=lambda key: (key.partition(" ")[0], key)):
                 files, count = [name for name, _ in found[key]], found[key][0][1]
                 if count and len(files) != int(count):
-                    raise BadCheckpoint(f"'{folder.parent.name}/{folder.name}' has {len(files)} of the {count} parts of '{stem}{ending}'.")
+                    raise BadCheckpoint(f"'{folder.parent.name}/{folder.name}' has {len(files)} of the {int(count)} parts of '{stem}{ending}'.")
                 return tuple(folder / name for name in files)
     return ()
 

@@ -48,8 +48,10 @@ def refuse_others(path: Path, first: bytes, size: int) -> None:
 
 
 def _is_text(first: bytes) -> bool:
-    try:
-        text = first.decode("utf-8", "strict" if len(first) < 512 else "ignore")
-    except UnicodeDecodeError:
-        return False
-    return all(sign.isprintable() or sign in "\ufeff\r\n\t" for sign in text)
+    for end in range(len(first), max(0, len(first) - 4), -1):  # the last sign may be cut
+        try:
+            text = first[:end].decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        return all(sign.isprintable() or sign in "\ufeff\r\n\t" for sign in text)
+    return False

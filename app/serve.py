@@ -23,7 +23,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from app.api import answers, choices, jobs, models, pictures
+from app.api import answers, choices, jobs, merging, models, pictures
 from app.api.address import addresses, listen, local_address
 from app.api.door import Door
 from app.api.guard import LIMIT_MULTIPART, Guard
@@ -50,7 +50,7 @@ def make_app(studio: Studio, share: "Share | None" = None) -> FastAPI:
     app.state.streams = Counter()
     app.state.closing = False
     answers.install(app)
-    for router in (jobs.router, pictures.router, models.router, choices.router):
+    for router in (jobs.router, pictures.router, models.router, merging.router, choices.router):
         app.include_router(router)
     # Gradio makes an event loop, and leaves it open, for each lock that it makes outside of one.
     asyncio.run(mount_page(app, studio))

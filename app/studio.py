@@ -19,6 +19,7 @@ from app.cards import Cards
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.header import ModelFile
 from app.engine.families import FAMILIES
+from app.engine.merging.blocks import PRESETS
 from app.engine.prompt import grammar
 from app.engine.samplers import SAMPLERS
 from app.engine.schedules import SCHEDULES
@@ -27,9 +28,12 @@ from app.extensions import Extensions
 from app.grid_job import Control, GridJobs
 from app.grids.request import Grid, parse_any_json
 from app.guests import refuse_large
-from app.jobs import Job, JobControl, JobQueue
+from app.jobs import Background, Job, JobControl, JobQueue
 from app.library import Library
+from app.merge_job import MergeJobs
+from app.merge_request import MERGE, Merge, parse_merge_json
 from app.model_previews import ModelPreviews
+from app.movein.pictures import take_in
 from app.names import canonical, group_of, text_encoders, usable
 from app.request import AnyRequest, AnyTask, Asked, Img2Img, Inpaint, Outpaint, Request, Sized, Txt2Img, Upscale, Zoom
 from app.settings import Settings
@@ -95,25 +99,32 @@ class Studio:
             self.jobs.adopt(job.id, tuple(saved.id for saved in self.library.of_job(job.id)))
         if jobs_folder is None:  # the journal of this very folder: it knows which pictures handed in are still needed
             self.library.assets.tidy(self.jobs.requests())
-        self._grids = GridJobs(self)
+        self._alone = jobs_folder is not None
+        self._background = Background()
+        self._grids, self._merges = GridJobs(self), MergeJobs(self.shelf, settings)
         self._make_engine = engine
         self._engine: AnyEngine | None = None
 
     def start(self, on_ready: Callable[[str], None] = lambda line: None) -> None:
         """Start the worker. Its thread first builds the engine, then calls `on_ready` with one line about the device."""
         self.jobs.start(self._work, prepare=lambda: on_ready(self.engine().describe()))
+        if not self._alone:
+            self._background.start(lambda going: take_in(self.library, self.settings, lambda done, new: going()), "gallery")
 
     def close(self) -> None:
         """Stop the running job (it is marked interrupted) and leave the folder to others."""
+        self._background.close()
         self.jobs.close()
         self.library.close()
 
     # ---- the path of a request, in the caller's thread
 
-    def submit(self, request: AnyTask | Grid, owner: Owner) -> Job:
+    def submit(self, request: AnyTask | Grid | Merge, owner: Owner) -> Job:
         """Queue a request. Raises UnknownName, BadCheckpoint, BadRequest, Refused or QueueFull before anything is queued."""
         if isinstance(request, Grid):
             request = self._grids.prepare(request, owner.id, owner.guest)
+        elif isinstance(request, Merge):
+            request = self._merges.prepare(request, owner.guest)
         else:
             request = self.resolve(request.concrete())
             if owner.guest:
@@ -207,6 +218,7 @@ class Studio:
             "styles": self.styles.names,
             "upscalers": lambda: [upscaler.name for upscaler in upscalers(self.settings)],
             "hires_upscalers": lambda: hires_upscalers(self.settings),
+            "merge_presets": lambda: list(PRESETS),
         }
         return lists[name]()
 
@@ -226,6 +238,9 @@ class Studio:
 
     def _work(self, job: Job, control: JobControl) -> None:
         """One job from journal row to saved files. Each picture is saved before the next is begun."""
+        if job.task == MERGE:
+            self._merges.work(parse_merge_json(job.request), control.report)
+            return
         asked = parse_any_json(job.request)
         if isinstance(asked, Grid):
             self._grids.work(asked, job, control)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-Phase = Literal["loading", "encoding", "sampling", "decoding", "frames", "upscaling", "saving"]
+Phase = Literal["loading", "encoding", "sampling", "decoding", "frames", "upscaling", "merging", "saving"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Progress:
         phase: what is being done.
         picture, pictures: 1-based number of the picture (or zoom key) in the making, and how many the job has.
         step, steps: steps done and steps in all, of this picture while sampling, of the video while `phase` is "frames";
-            tiles while it is "upscaling".
+            tiles while it is "upscaling", megabytes while it is "merging".
         preview: makes a small RGB picture of the current state when called, from any thread; None when there is none.
     """
 

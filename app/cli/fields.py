@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
-from app.request import AnyTask, allowed
+from app.request import AnyTask, Asked, allowed
 
 Values = dict[str, Any]
 
@@ -23,11 +23,12 @@ def add_to(parser: argparse.ArgumentParser, kind: type[AnyTask]) -> None:
             f"--{name.replace('_', '-')}",
             action="append" if many else "store",
             metavar="FILE" if is_file else name.rsplit("_", 1)[-1].upper(),
-            help=_help(kind, name, is_file, many).replace("%", "%%"),
+            help=help_of(kind, name, is_file, many),
         )
 
 
-def _help(kind: type[AnyTask], name: str, is_file: bool, many: bool) -> str:
+def help_of(kind: type[Asked], name: str, is_file: bool = False, many: bool = False) -> str:
+    """What --help says of a field."""
     field = kind.model_fields[name]
     text = f"{field.title}. {field.description}".rstrip(". ") if field.description else str(field.title)
     if is_file:
@@ -38,15 +39,15 @@ def _help(kind: type[AnyTask], name: str, is_file: bool, many: bool) -> str:
         text += f"; {bounds}"
     if field.is_required():
         return f"{text} (needed)"
-    return text if field.default in (None, "", ()) else f"{text} ({field.default})"
+    return (text if field.default in (None, "", ()) else f"{text} ({field.default})").replace("%", "%%")
 
 
-def values_of(kind: type[AnyTask], given: Mapping[str, Any]) -> Values:
+def values_of(kind: type[Asked], given: Mapping[str, Any]) -> Values:
     """The given request fields, numbers as numbers; what is not a number where one belongs is left for `parse` to refuse."""
     return {name: _number(kind, name, value) for name, value in given.items() if name in kind.model_fields}
 
 
-def _number(kind: type[AnyTask], name: str, value: Any) -> Any:
+def _number(kind: type[Asked], name: str, value: Any) -> Any:
     annotation = kind.model_fields[name].annotation
     kinds = {annotation, *(part for outer in get_args(annotation) for part in (outer, *get_args(outer)))}
     if isinstance(value, str) and kinds & {int, float}:

@@ -54,7 +54,7 @@ class Live:
 
     def _learn(self, progress: Progress, now: float) -> None:
         """Speed over all steps since the first one of the job; frames of a video are measured on their own."""
-        if progress.phase not in ("sampling", "frames", "upscaling") or progress.steps <= 0:
+        if progress.phase not in ("sampling", "frames", "upscaling", "merging") or progress.steps <= 0:
             return
         rounds = progress.pictures if progress.phase == "sampling" else 1
         before = progress.picture - 1 if progress.phase == "sampling" else 0

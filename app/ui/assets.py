@@ -5,7 +5,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 SCRIPTS = (
     "page.js", "promptreading.js", "viewer.js", "jobview.js", "pictureinput.js", "maskeditor.js", "gallery.js", "checkpoint.js", "prompts.js", "models.js",
-    "modeldetails.js",
+    "modeldetails.js", "merging.js",
 )  # fmt: skip
 STYLES = ("style.css", "parts.css", "promptreading.css", "models.css")
 OVERLAY = "overlay.css"

@@ -279,7 +279,7 @@ darkroom.JobView = class {
     this.queue.replaceChildren(el("span", {class: "dr-hint"}, "Other jobs of this tab"), ...others.map((job) => el("div", {class: "dr-job " + job.state},
       el("button", {type: "button", class: "dr-show", title: "Show this job", onclick: () => { this.pinned = job.id; this.render(); this.follow(); }},
         job.outputs.length ? el("img", {src: darkroom.url(job.outputs[0].thumb), alt: "", loading: "lazy"}) : null,
-        el("span", {}, this.sentence(job)), el("em", {}, job.request.prompt || job.request.parameters?.split("\n")[0] || "no prompt")),
+        el("span", {}, this.sentence(job)), el("em", {}, job.request.prompt || job.request.name || job.request.parameters?.split("\n")[0] || "no prompt")),
       el("button", {type: "button", class: "dr-x", "aria-label": this.isLive(job) ? "Stop this job" : "Take it off the list",
         onclick: () => (this.isLive(job) ? this.stop(job.id) : this.forget(job.id))}, "✕"))));
   }

@@ -40,7 +40,8 @@ window.darkroom.promptReading = ({element, props, server}) => {
     return el("div", {class: "dr-reading-part"}, head, ...part.texts.map((text) => textOf(text, reading)), more);
   }
   function networkOf(network) {
-    const weights = network.te === network.unet ? times(network.te) : `text ${times(network.te)}, picture ${times(network.unet)}`;
+    const strength = network.te === network.unet ? times(network.te) : `text ${times(network.te)}, picture ${times(network.unet)}`;
+    const weights = [strength, network.blocks && `blocks ${network.blocks}`, network.steps && `steps ${network.steps}`].filter(Boolean).join(" · ");
     return el("span", {class: "dr-token word" + (network.problem ? " missing" : ""), title: network.problem || "LoRA"}, `LoRA ${network.name} `, el("small", {}, network.problem ? "not usable" : weights));
   }
   function promptOf(title, reading) {

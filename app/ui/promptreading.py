@@ -80,4 +80,11 @@ def network_row(studio: Studio, network: Network) -> dict[str, Any]:
             problem = lora.problem
         except StudioError as error:
             problem = str(error)
-    return {"name": network.name, "te": network.te, "unet": network.unet, "problem": problem}
+    return {"name": network.name, "te": network.te, "unet": network.unet, "blocks": network.blocks, "steps": _steps(network), "problem": problem}
+
+
+def _steps(network: Network) -> str:
+    """The steps at which a network acts, as "3-9"; "" for all."""
+    if network.start == 1 and network.stop is None:
+        return ""
+    return f"{network.start}-{'' if network.stop is None else network.stop - 1}"

@@ -316,13 +316,13 @@ def test_a_lora_that_does_not_fit_into_memory_climbs_the_ladder(make, monkeypatc
     expected, tries = paint(engine, given)[0], []
     paint(engine, request())
     adapters = engine.acquire("a").adapters
-    add = adapters._add
+    change = adapters._change
 
-    def full(changes):
-        add(changes)
+    def full(wanted):
+        change(wanted)
         tries.append(1)
         if len(tries) == 1:
             raise MemoryError
 
-    monkeypatch.setattr(adapters, "_add", full)
+    monkeypatch.setattr(adapters, "_change", full)
     assert np.array_equal(paint(engine, given)[0], expected) and len(tries) == 2

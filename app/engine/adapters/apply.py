@@ -111,8 +111,8 @@ class Adapters:
     def _plan(self, file: ModelFile) -> tuple[Layer, ...]:
         """What a file changes; the last few are remembered."""
         key = file.fingerprint()
+        self._check_family(file)
         if key not in self._plans:
-            self._check_family(file)
             self._plans[key] = layers_of(file, self._places, self._networks, self._name)
             while len(self._plans) > REMEMBERED:
                 self._plans.popitem(last=False)

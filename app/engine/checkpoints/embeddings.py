@@ -4,17 +4,24 @@ Forms: A1111's and kohya's ("emb_params"; "string_to_param" in .pt), diffusers' 
 "text_encoders_0" with "text_encoders_1"), and any file that holds a single matrix.
 """
 
+import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 from app.engine.checkpoints.header import Header, ModelFile, read_header
 from app.engine.checkpoints.pickles import is_pickle, pickle_header
+from app.engine.families import group_of
 from app.errors import BadCheckpoint
 
 Towers = Mapping[str, int]
 """Kind of each text encoder of a checkpoint ("clip-l", "openclip-h", "openclip-g") -> the width of its vectors."""
 NAMES = {"clip_l": "clip_l", "clip_g": "clip_g", "text_encoders_0": "clip_l", "text_encoders_1": "clip_g"}
 KINDS = {"clip-l": "clip_l", "openclip-g": "clip_g"}
+TOWERS = {"sd1": ("clip-l",), "sd2": ("openclip-h",), "sdxl": ("clip-l", "openclip-g"), "sdxl-refiner": ("openclip-g",)}
+"""Group of a checkpoint -> the kinds of its text encoders."""
+WIDTHS = {768: "clip-l", 1024: "openclip-h", 1280: "openclip-g"}
 FLOATS = {"F16", "BF16", "F32", "F64"}
 
 
@@ -44,10 +51,41 @@ def vectors_of(file: ModelFile) -> dict[str, Vectors]:
     """`vectors_in` of a file. Raises BadCheckpoint: it has a problem, or is no textual inversion."""
     if file.problem:
         raise BadCheckpoint(file.problem)
-    found = vectors_in(pickle_header(file.path) if is_pickle(file.path) else read_header(file.path))
+    found = vectors_in(_header(file.path))
     if not found:
         raise BadCheckpoint(f"'{file.path.name}' is not a textual inversion of one word.")
     return found
+
+
+def _header(path: Path) -> Header:
+    return pickle_header(path) if is_pickle(path) else read_header(path)
+
+
+def towers_of(file: ModelFile) -> Towers | None:
+    """The text encoders of a checkpoint, from its configs or its header; None when they do not tell. Never raises."""
+    folder = file.path if file.path.is_dir() else file.base
+    try:
+        widths = _in_folder(folder) if folder else _in_file(file.path, file.fingerprint())
+    except (BadCheckpoint, OSError, ValueError, KeyError, TypeError):
+        return None
+    kinds = TOWERS.get(group_of(file.family), ())
+    known = {WIDTHS.get(width, ""): width for width in widths}
+    if set(known) == set(kinds):
+        return known
+    return dict(zip(kinds, widths, strict=True)) if kinds and len(kinds) == len(widths) else None
+
+
+def _in_folder(folder: Path) -> tuple[int, ...]:
+    """Raises OSError, ValueError, KeyError or TypeError."""
+    configs = [folder / name / "config.json" for name in ("text_encoder", "text_encoder_2")]
+    return tuple(int(json.loads(path.read_text("utf-8"))["hidden_size"]) for path in configs if path.is_file())
+
+
+@lru_cache(maxsize=32)
+def _in_file(path: Path, state: object) -> tuple[int, ...]:
+    """Widths of the embedding tables in a file. Raises BadCheckpoint."""
+    tensors = _header(path).tensors
+    return tuple(tensors[name].shape[-1] for name in sorted(tensors) if name.endswith("token_embedding.weight") and tensors[name].shape)
 
 
 def for_tower(found: Mapping[str, Vectors], kind: str, width: int) -> Vectors | None:
@@ -58,7 +96,7 @@ def for_tower(found: Mapping[str, Vectors], kind: str, width: int) -> Vectors | 
 
 def named_in(text: str, embeddings: Iterable[ModelFile], towers: Towers | None) -> list[tuple[ModelFile, int]]:
     """The textual inversions whose names occur in a text and that have vectors for all text encoders, and how many vectors each puts
-    into a prompt. Of several with one name, in any case, the first; those that cannot be read are no words.
+    into a prompt. Of several with one name, in any case, the first; those that cannot be read are no words, nor are SDXL's for SD 1.
 
     Args:
         towers: of the checkpoint; None: not known, all fit.
@@ -72,6 +110,8 @@ def named_in(text: str, embeddings: Iterable[ModelFile], towers: Towers | None) 
         try:
             vectors = vectors_of(file)
         except BadCheckpoint:
+            continue
+        if towers is not None and "clip_g" in vectors and "openclip-g" not in towers:
             continue
         fitting = list(vectors.values()) if towers is None else [for_tower(vectors, kind, width) for kind, width in towers.items()]
         if fitting and (counts := {one.count for one in fitting if one is not None}) and None not in fitting:

@@ -18,16 +18,14 @@ LAYOUTS: dict[int, tuple[str, ...]] = {
 }
 """How many numbers -> whose they are: the blocks with attention of SDXL and of SD 1 and 2, all blocks of SDXL and of SD 1 and 2."""
 
+EVEN = {"NONE": 0.0, "ALL": 1.0, "ALL0.5": 0.5}
+"""Name -> the weight of all blocks."""
 PRESETS = {
-    "NONE": ("0" * 17, "0" * 12), "ALL": ("1" * 17, "1" * 12), "INS": ("11110000000000000", "111000000000"),
-    "IND": ("10001110000000000", "100110000000"), "INALL": ("11111110000000000", "111110000000"),
-    "MIDD": ("10001111111100000", "100111111000"), "MID": ("10000001000000000", "100001000000"), "OUTD": ("10000000111100000", "100000111000"),
+    "INS": ("11110000000000000", "111000000000"), "IND": ("10001110000000000", "100110000000"), "INALL": ("11111110000000000", "111110000000"),
+    "MIDD": ("10001111111100000", "100111111000"), "OUTD": ("10000000111100000", "100000111000"),
     "OUTS": ("10000000000011111", "100000000111"), "OUTALL": ("10000000111111111", "100000111111"),
 }  # fmt: skip
 """Name -> the numbers for 17 blocks (the extension's own), and what they are for SDXL's 12."""
-SCALED = "ALL0.5"
-"""The extension's one preset that is not of ones and noughts."""
-XL = {"sdxl", "sdxl-refiner"}
 
 
 def block_weights(text: str, group: str = "") -> dict[str, float]:
@@ -42,22 +40,18 @@ def block_weights(text: str, group: str = "") -> dict[str, float]:
     """
     if not text:
         return {}
-    length = 12 if group in XL else 17
-    if text in PRESETS:
-        numbers = [float(sign) for sign in PRESETS[text][group in XL]]
-    elif text == SCALED:
-        numbers = [0.5] * length
-    elif text in BLOCKS:
+    if text in EVEN:
+        return dict.fromkeys(BLOCKS, EVEN[text])
+    if text in BLOCKS:
         return {block: float(block in (text, "BASE")) for block in BLOCKS}
-    else:
-        numbers = _numbers(text)
+    numbers = [float(sign) for sign in PRESETS[text][group == "sdxl"]] if text in PRESETS else _numbers(text)
     known = dict(zip(LAYOUTS[len(numbers)], numbers, strict=True))
     return {block: known.get(block, 0.0) for block in BLOCKS}
 
 
 def is_block_weights(text: str) -> bool:
     """Whether a tag's plain argument is meant as weights of blocks, not as a number."""
-    return "," in text or text in PRESETS or text == SCALED or text in BLOCKS
+    return "," in text or text in PRESETS or text in EVEN or text in BLOCKS
 
 
 def _numbers(text: str) -> list[float]:
@@ -66,6 +60,6 @@ def _numbers(text: str) -> list[float]:
     except ValueError:
         numbers = []
     if len(numbers) not in LAYOUTS or not all(math.isfinite(number) for number in numbers):
-        names = ", ".join([*PRESETS, SCALED])
+        names = ", ".join([*EVEN, *PRESETS])
         raise BadRequest(f"The block weights 'lbw={text[:60]}' must be 12, 17, 20 or 26 numbers with commas between them, a block (IN04), or one of {names}.")
     return numbers

@@ -1,14 +1,13 @@
 """The token counter of the page: tokenizer files only, no weights, no torch."""
 
-import json
 from collections.abc import Sequence
 
-from app.engine.checkpoints.header import ModelFile, read_header
+from app.engine.checkpoints.embeddings import named_in, towers_of
+from app.engine.checkpoints.header import ModelFile
 from app.engine.prompt.chunks import Word, count, words_by_first
 from app.engine.prompt.grammar import extract_networks, split_and, strip_comments
 from app.engine.prompt.schedule import schedule
 from app.engine.prompt.vocabulary import Vocabulary, clip_vocabulary, folder_vocabulary
-from app.errors import BadCheckpoint
 
 STEPS = 20
 """Over which schedules are counted: enough to meet each text that they hold."""
@@ -42,27 +41,5 @@ def count_tokens(file: ModelFile, text: str, embeddings: Sequence[ModelFile] = (
 
 def words_in(text: str, embeddings: Sequence[ModelFile], vocabulary: Vocabulary, file: ModelFile) -> list[Word]:
     """The textual inversions that a text may name and that fit a checkpoint; of several with one name, in any case, the first."""
-    width, found = width_of(file), dict[str, Word]()
-    for embedding in embeddings:
-        name = embedding.path.stem
-        if name.lower() not in text.lower() or name.lower() in found or embedding.problem:
-            continue
-        try:
-            shape = read_header(embedding.path).shape("emb_params")
-        except BadCheckpoint:
-            continue
-        if shape and (width is None or shape[-1] == width):
-            found[name.lower()] = Word(name, tuple(vocabulary.ids(name)), shape[0] if len(shape) == 2 else 1)
-    return list(found.values())
-
-
-def width_of(file: ModelFile) -> int | None:
-    """Width of a token's vector in a checkpoint, from its config or header; None when they do not tell."""
-    folder = file.path if file.path.is_dir() else file.base
-    try:
-        if folder:
-            return int(json.loads((folder / "text_encoder" / "config.json").read_text("utf-8"))["hidden_size"])
-        tensors = read_header(file.path).tensors
-        return next((tensor.shape[-1] for name, tensor in tensors.items() if name.endswith("embeddings.token_embedding.weight") and tensor.shape), None)
-    except (OSError, ValueError, KeyError, TypeError, BadCheckpoint):
-        return None
+    found = named_in(text, embeddings, towers_of(file))
+    return [Word(embedding.path.stem, tuple(vocabulary.ids(embedding.path.stem)), count) for embedding, count in found]

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -9,20 +10,11 @@ from app.engine.adapters.asked import Lora
 from app.engine.checkpoints.recognise import inspect_file
 from app.errors import BadCheckpoint
 from tests import tiny
+from tests.engine.adapters.networks import state
 
 NAME = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
 FLAT = "lora_unet_" + NAME.replace(".", "_")
 CONV = "down_blocks.0.resnets.0.conv1"
-
-
-@pytest.fixture(scope="module")
-def made():
-    return tiny.parts(0)
-
-
-@pytest.fixture
-def adapters(made):
-    return Adapters({"unet": made.unet, "text_encoder": made.text_encoder}, "sd1", "tiny")
 
 
 def lora(path, weights, te=1.0, unet=1.0):
@@ -32,10 +24,6 @@ def lora(path, weights, te=1.0, unet=1.0):
 
 def weight(made, name=NAME):
     return made.unet.get_submodule(name).weight
-
-
-def state(made):
-    return {f"{part}.{name}": tensor.clone() for part in ("unet", "text_encoder") for name, tensor in getattr(made, part).state_dict().items()}
 
 
 def test_sums_and_exact_return(made, adapters, tmp_path):
@@ -168,3 +156,68 @@ def test_a_lora_for_4_inputs_changes_the_first_4_of_9(tmp_path):
     assert torch.equal(weight(made, "conv_in")[:, 4:], before[:, 4:]) and change.abs().max() > 0.01
     adapters.apply([])
     assert torch.equal(weight(made, "conv_in"), before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_weights_of_other_precisions(dtype, made, tmp_path):
+    network = deepcopy(made.unet)
+    for parameter in network.parameters():
+        parameter.data = parameter.data.to(dtype)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    adapters = Adapters({"unet": network}, "sd1", "half")
+    weights = {key: value for key, value in tiny.lora_weights(made).items() if key.startswith("lora_unet_")}
+    adapters.apply([lora(tmp_path / "x.safetensors", weights)])
+    place = network.get_submodule(NAME).weight
+    expected = before[f"{NAME}.weight"].float() + 0.5 * weights[FLAT + ".lora_up.weight"] @ weights[FLAT + ".lora_down.weight"]
+    assert place.dtype == dtype and torch.allclose(place.float(), expected, rtol=2 * torch.finfo(dtype).eps, atol=2e-3)
+    adapters.apply([])
+    assert all(torch.equal(before[name].view(torch.uint8), tensor.view(torch.uint8)) for name, tensor in network.state_dict().items())
+
+
+def test_a_model_that_shares_its_weights_stays_as_it_is(made, tmp_path):
+    shared = deepcopy(made.unet)
+    for mine, theirs in zip(shared.parameters(), made.unet.parameters(), strict=True):
+        mine.data = theirs.data
+    before = state(made)
+    Adapters({"unet": shared}, "sd1", "shared").apply([lora(tmp_path / "x.safetensors", {FLAT + ".diff": torch.ones(32, 32)})])
+    assert all(torch.equal(before[name], tensor) for name, tensor in state(made).items())
+    assert torch.allclose(shared.get_submodule(NAME).weight, weight(made) + 1)
+
+
+def test_two_text_encoders_and_ldm_names(made, tmp_path):
+    second = tiny.parts(1).text_encoder
+    model = Adapters({"unet": made.unet, "text_encoder": made.text_encoder, "text_encoder_2": second}, "sdxl", "big")
+    before, other = state(made), second.encoder.layers[0].mlp.fc1.weight.clone()
+    layer = "text_model_encoder_layers_0_mlp_fc1"
+    weights = {
+        f"lora_te1_{layer}.diff": torch.ones(128, 32), f"lora_te2_{layer}.diff": torch.full((128, 32), 2.0),
+        "lora_unet_input_blocks_1_1_transformer_blocks_0_attn2_to_k.diff": torch.full((32, 32), 4.0),
+    }  # fmt: skip
+    asked = lora(tmp_path / "x.safetensors", weights, 0.5, 0.25)
+    model.apply([replace(asked, file=replace(asked.file, family="sdxl"))])
+    assert torch.allclose(made.text_encoder.encoder.layers[0].mlp.fc1.weight, before["text_encoder.encoder.layers.0.mlp.fc1.weight"] + 0.5)
+    assert torch.allclose(second.encoder.layers[0].mlp.fc1.weight, other + 1.0)
+    assert torch.allclose(weight(made), before[f"unet.{NAME}.weight"] + 1.0)
+    model.apply([])
+    assert all(torch.equal(before[name], tensor) for name, tensor in state(made).items())
+
+
+def test_weights_of_blocks(made, adapters, tmp_path):
+    before, up = state(made), "up_blocks.1.attentions.0.proj_in"
+    weights = {FLAT + ".diff": torch.ones(32, 32), f"lora_unet_{up.replace('.', '_')}.diff": torch.ones(32, 32, 1, 1)}
+    weights |= {"lora_unet_conv_in.diff": torch.ones(32, 4, 3, 3), "lora_te_text_model_encoder_layers_0_mlp_fc1.diff": torch.ones(128, 32)}
+    asked = lora(tmp_path / "x.safetensors", weights, unet=2.0)
+    for blocks, base, inner, outer, first in (("ALL0.5", 0.5, 1.0, 1.0, 1.0), ("IN01", 1.0, 2.0, 0.0, 0.0), (",".join(["0.5"] * 17), 0.5, 1.0, 0.0, 0.0)):
+        adapters.apply([replace(asked, blocks=blocks)])
+        found = state(made)
+        for name, expected in ((f"unet.{NAME}", inner), (f"unet.{up}", outer), ("unet.conv_in", first), ("text_encoder.encoder.layers.0.mlp.fc1", base)):
+            assert torch.allclose(found[f"{name}.weight"], before[f"{name}.weight"] + expected, atol=1e-6), (blocks, name)
+    adapters.apply([])
+
+
+def test_another_family_is_refused_before_anything_is_read(adapters, tmp_path, monkeypatch):
+    asked = lora(tmp_path / "x.safetensors", {FLAT + ".diff": torch.ones(32, 32)})
+    monkeypatch.setattr("app.engine.adapters.apply.read_weights", None)
+    monkeypatch.setattr("app.engine.adapters.apply.layers_of", None)
+    with pytest.raises(BadCheckpoint, match=r"'x' is an SDXL LoRA; 'tiny' is an SD 1\.x checkpoint\."):
+        adapters.apply([replace(asked, file=replace(asked.file, family="sdxl"))])

@@ -16,7 +16,7 @@ from app.engine.checkpoints.find import Shelf
 from app.errors import BadPicture, BadRequest
 from app.grids.request import GRID, Grid, parse_any
 from app.param import PICTURE_ID
-from app.request import TASKS, AnyTask
+from app.request import TASKS, AnyTask, picture_names
 from app.studio import Studio
 
 DATA_URL = re.compile(r"data:image/[a-z0-9.+-]{1,32};base64,", re.IGNORECASE)
@@ -67,8 +67,8 @@ def read_request(body: dict[str, Any], studio: Studio) -> AnyTask | Grid:
 def inline_pictures(body: dict[str, Any]) -> dict[str, str]:
     """The pictures of a request that are not given as ids."""
     task = body.get("task")
-    fields = TASKS[task].model_fields if isinstance(task, str) and task in TASKS else {}
-    given = {name: body.get(name) for name in ("image", "mask") if name in fields}
+    names = picture_names(TASKS[task]) if isinstance(task, str) and task in TASKS else ()
+    given = {name: body.get(name) for name in names}
     return {name: value for name, value in given.items() if isinstance(value, str) and not re.match(PICTURE_ID, value)}
 
 

@@ -25,7 +25,7 @@ from app.grids.request import GRID, Grid
 from app.jobs import View
 from app.jobs.worker import GENERIC
 from app.library import Saved, read
-from app.request import MAX_PARAMETERS, TASKS, AnyTask, Upscale, parse
+from app.request import MAX_PARAMETERS, TASKS, AnyTask, Upscale, parse, picture_names
 from app.settings import Settings
 from app.studio import EngineMaker, Owner, Studio, make_engine
 
@@ -108,7 +108,7 @@ def read_order(task: str, argv: Sequence[str]) -> Order:
         values.setdefault("video_format", output.suffix[1:].lower())
         if values["video_format"] != output.suffix[1:].lower():
             raise BadRequest(f"--video-format is '{values['video_format']}', but -o names a {output.suffix} file.")
-    files = {name: Path(values[name]) for name in ("image", "mask") if values.get(name)}
+    files = {name: Path(values[name]) for name in picture_names(kind) if values.get(name)}
     request: AnyTask | Grid = parse({**values, "task": base, **dict.fromkeys(files, PLACEHOLDER)})
     if task == GRID:
         request = grid.grid_of(request, given)

@@ -20,7 +20,7 @@ from app.ui import fields, gridform
 
 log = logging.getLogger(__name__)
 
-PICTURES = ("image", "mask")
+PICTURES = ("image", "mask", "depth_map")
 LOCAL = {"batch_count", "batch_size"}
 """Shared fields that stay as they are when parameters come from another tab."""
 

@@ -1,9 +1,10 @@
 "use strict";
-/* A picture handed in by drop, paste or file. It goes to /v1/pictures at once; the value is its id. */
+/* A picture handed in by drop, paste or file. It goes to /v1/pictures at once; the value is its id.
+   A tab's main picture is for the field "image"; what it says of itself is told, and what is pasted goes there. */
 darkroom.pictureInput = ({element, props, watch, trigger}) => {
-  const {el, url} = darkroom, task = props.task;
+  const {el, url} = darkroom, task = props.task, main = props.field === "image";
   const input = el("input", {type: "file", accept: "image/png,image/jpeg,image/webp", class: "dr-file", tabindex: "-1"});
-  const face = el("img", {alt: "the picture to start from", hidden: true});
+  const face = el("img", {alt: main ? "the picture to start from" : props.label, hidden: true});
   const hint = el("span", {class: "dr-hint"});
   const size = el("span", {class: "dr-size"});
   const clear = el("button", {type: "button", class: "dr-x", hidden: true, "aria-label": "Remove the picture", onclick: (event) => { event.stopPropagation(); show(""); }}, "✕");
@@ -28,8 +29,10 @@ darkroom.pictureInput = ({element, props, watch, trigger}) => {
     try {
       const found = await darkroom.hand_in(file);
       show(found.id);
-      darkroom.told[task] = found.infotext || "";
-      trigger("told");
+      if (main) {
+        darkroom.told[task] = found.infotext || "";
+        trigger("told");
+      }
     }
     catch (error) { show(shown); darkroom.say(error.message); }
     zone.classList.remove("busy");
@@ -54,7 +57,9 @@ darkroom.pictureInput = ({element, props, watch, trigger}) => {
   });
   watch("value", () => { if ((props.value || "") !== shown) show(props.value); });
   element.firstElementChild.append(el("div", {class: "dr-label"}, props.label || "Picture"), zone);
-  darkroom.pictures[task] = {open, flush: async () => { await opening; return shown; }};
+  const holder = {open, flush: async () => { await opening; return shown; }};
+  if (main) darkroom.pictures[task] = holder;
+  else (darkroom.others[task] ||= {})[props.field] = holder;
   show(props.value);
 };
 

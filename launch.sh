@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # ./launch.sh [flags]             installs into .venv on first use, then starts the page
 # ./launch.sh test [pytest args]  installs what the tests need as well, then runs them
+# ./launch.sh doctor              says what is wrong with the installation, and the cure; installs nothing
+# ./launch.sh COMMAND [flags]     a command of `python -m app`, such as txt2img, models or import
 # A start with everything in place installs nothing and asks the network for nothing.
 #   PYTHON           the Python to build .venv with (3.11 or newer)
 #   TORCH_INDEX_URL  where to take PyTorch from, instead of the choice made here
@@ -157,6 +159,29 @@ install_xformers() {
     fi
 }
 
+doctor() {          # works without .venv too, with what Python there is
+    local base
+    if "$python" -c 'pass' >/dev/null 2>&1; then
+        exec "$python" "$root/webui.py" doctor "$@"
+    fi
+    if [ -e "$venv" ]; then
+        say "problem  .venv         Its Python does not run."
+        say "cure                   Delete $venv and run ./launch.sh with the network on."
+    else
+        say "problem  .venv         It is not there: nothing is installed yet."
+        say "cure                   Run ./launch.sh with the network on; it installs everything."
+    fi
+    base="$(find_python)" || exit 1
+    say "What follows is seen with $base, which has not got what Darkroom needs."
+    say ""
+    "$base" "$root/webui.py" doctor "$@" || true
+    exit 1
+}
+
+if [ "${1:-}" = doctor ]; then
+    shift
+    doctor "$@"
+fi
 if [ "${1:-}" = test ]; then
     shift
     install test

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from app import flags
+from app.cli import main as commands
 from app.errors import StudioError
 
 
@@ -19,9 +20,21 @@ def say(line: str) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve the page until Ctrl+C or SIGTERM. Returns the exit status: 0, or that of the error that was told in one sentence."""
+    """Serve the page until Ctrl+C or SIGTERM. Returns the exit status: 0, or that of the error that was told in one sentence.
+
+    A command of `python -m app` in front of the flags runs that instead.
+    """
+    if argv and argv[0] in commands.NAMES:
+        return commands.main(argv)
     try:
-        settings = flags.read(argv)
+        given = flags.parser_of().values(argv)
+        if given.keys() & {"import", "forget_import"}:
+            from app.cli import move
+
+            move.asked(given, say)
+        settings = flags.settings_of(given)
+        for notice in settings.notices:
+            say(notice)
         say("Darkroom is starting ...")
         level = logging.getLevelNamesMapping().get(os.environ.get("DARKROOM_LOG", "").upper(), logging.WARNING)
         logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

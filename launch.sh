@@ -164,7 +164,7 @@ doctor() {          # works without .venv too, with what Python there is
     if "$python" -c 'pass' >/dev/null 2>&1; then
         exec "$python" "$root/webui.py" doctor "$@"
     fi
-    if [ -e "$venv" ]; then
+    if [ -e "$venv/bin" ] || [ -e "$venv/Scripts" ]; then
         say "problem  .venv         Its Python does not run."
         say "cure                   Delete $venv and run ./launch.sh with the network on."
     else

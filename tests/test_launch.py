@@ -178,3 +178,35 @@ def test_a_python_that_does_not_run_is_told(launch: Launch) -> None:
 
 def test_ci_runs_the_tests() -> None:
     assert "exec ./launch.sh test" in (ROOT / ".ci/run").read_text() and os.access(ROOT / ".ci/run", os.X_OK) and os.access(ROOT / "launch.sh", os.X_OK)
+
+
+def test_the_doctor_installs_nothing(house: Path, launch: Launch) -> None:
+    launch()
+    log(house)
+    (house / "requirements.txt").write_text("torch==2.13.1  # newer\n")
+    assert launch("doctor", "--port", "7999").returncode == 0
+    [run] = log(house)
+    assert run.startswith(f"run {house}/webui.py doctor --port 7999 | ")
+
+
+def test_without_an_installation_the_doctor_says_so_first_and_goes_on_with_what_there_is(house: Path, launch: Launch) -> None:
+    result = launch("doctor")
+    assert result.returncode == 1
+    assert result.stdout.splitlines()[:2] == [
+        "problem  .venv         It is not there: nothing is installed yet.",
+        "cure                   Run ./launch.sh with the network on; it installs everything.",
+    ]  # fmt: skip
+    [run] = log(house)
+    assert run.startswith(f"run {house}/webui.py doctor | ") and not (house / ".venv/bin").exists()
+    (house / ".venv/bin").mkdir(parents=True)
+    assert "problem  .venv         Its Python does not run." in launch("doctor").stdout
+
+
+def test_without_any_python_the_doctor_says_so_too(launch: Launch) -> None:
+    result = launch("doctor", python=False)
+    assert result.returncode == 1 and "It is not there" in result.stdout and "Python 3.11 or newer is needed" in result.stderr
+
+
+def test_commands_go_through(house: Path, launch: Launch) -> None:
+    launch("import", "/some/where")
+    assert log(house)[-1].startswith(f"run {house}/webui.py import /some/where | ")

@@ -7,10 +7,10 @@ from typing import Literal
 import psutil
 import torch
 
+from app.engine.residency import Offload
 from app.settings import Settings
 
 CPU = torch.device("cpu")
-Offload = Literal["none", "model", "sequential"]
 
 
 @dataclass(frozen=True)

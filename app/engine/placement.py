@@ -5,21 +5,29 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from app.engine import residency
 from app.engine.attention import set_attention, unet_bytes, vae_bytes
 from app.engine.device import CPU, DevicePlan, free_bytes, is_out_of_memory
+from app.engine.moving import Home, InTurn, Sequential, send, tensors_of, weight_bytes
+from app.engine.residency import Need, Residency
 from app.errors import OutOfMemory
 
 T = TypeVar("T")
-RUNGS = ("caches emptied", "attention slicing", "VAE tiling", "offload", "VAE on the CPU")
+OFFLOADS = ("none", "model", "sequential")
+RUNGS = ("caches emptied", "attention slicing", "prompts in turn", "VAE tiling", "offload", "VAE on the CPU")
 TILE = 512
 
 
 class Placement:
-    """The networks of one checkpoint ("unet", "vae", "text_encoder") on their devices, during one job after the other.
+    """The networks of one checkpoint ("unet", "vae", "text_encoder", ...) on their devices, during one job after the other.
 
     Weights stay on the CPU between jobs with another checkpoint (`release`).
+
+    Attributes:
+        offload: what is moved about now, see `app.engine.residency`.
+        residency: what was planned for the picture that was begun last.
     """
 
     def __init__(self, networks: Mapping[str, nn.Module], plan: DevicePlan) -> None:
@@ -27,24 +35,62 @@ class Placement:
         self.plan = plan
         self.rung = 0
         self.offload = plan.offload
+        self.residency: Residency | None = None
         self.vae_device, self.vae_dtype = plan.vae_device, plan.vae_dtype
         self.hooks: dict[str, Sequential] = {}
+        self._in_turn = False
         self._where: dict[str, torch.device | None] = dict.fromkeys(networks, CPU)
+        self._homes: dict[str, Home] = {}
 
     def begin(self, width: int, height: int, pictures: int) -> None:
-        """Start of a picture: rungs that it will need in any case are taken before it fails. Sizes in pixels."""
-        plan, unet, vae = self.plan, self.networks["unet"], self.networks["vae"]
-        free = free_bytes(plan.device)
-        slicing = self.rung >= 2 or unet_bytes(unet, width, height, pictures if plan.batched else 1, plan.dtype) > free
-        tiling = self.rung >= 3 or vae_bytes(vae, width, height, vae.dtype) > free_bytes(self.vae_device)
-        self._slice(slicing)
-        self._tile(tiling)
+        """Start of a picture: what is moved about, and rungs that it will need in any case, before it fails. Sizes in pixels."""
+        rows = 2 * pictures if self.plan.batched else 2
+        slicing = unet_bytes(self.networks["unet"], width, height, rows, self.plan.dtype) > free_bytes(self.plan.device)
+        tiling = self._decode(width, height) > free_bytes(self.vae_device)
+        if self.plan.device != CPU:
+            here = sum(weight_bytes(self.networks[name]) for name, device in self._where.items() if device == self.plan.device)
+            budget = free_bytes(self.plan.device) + here + sum(hooks.kept for hooks in self.hooks.values())
+            self.residency = residency.plan(self.need(width, height, rows), budget, self.plan.offload)
+            self._arrange(self.residency)
+            slicing = slicing and not self.residency.fits
+            tiling = self.residency.tiling if self.vae_device != CPU else tiling
+        self._slice(self.rung >= RUNGS.index("attention slicing") + 1 or slicing)
+        self._tile(self.rung >= RUNGS.index("VAE tiling") + 1 or tiling)
+
+    def need(self, width: int, height: int, rows: int) -> Need:
+        """What a picture of this size in pixels needs on the device; `rows`: of a step."""
+        unet, dtype, on_card = self.networks["unet"], self.plan.dtype, self.vae_device != CPU
+        texts = [weight_bytes(network) for name, network in self.networks.items() if name not in ("unet", "vae")]
+        return Need(
+            unet=weight_bytes(unet),
+            vae=weight_bytes(self.networks["vae"]) if on_card else 0,
+            texts=sum(texts),
+            text=max(texts, default=0),
+            layer=max(weight_bytes(layer, recurse=False) for layer in unet.modules()),
+            step=unet_bytes(unet, width, height, rows, dtype),
+            row=unet_bytes(unet, width, height, 1, dtype),
+            decode=self._decode(width, height) if on_card else 0,
+            tile=self._decode(min(width, TILE), min(height, TILE)) if on_card else 0,
+        )
+
+    def _decode(self, width: int, height: int) -> int:
+        vae = self.networks["vae"]
+        return vae_bytes(vae, width, height, vae.dtype)
+
+    def _arrange(self, wanted: Residency) -> None:
+        """Takes on what was planned, unless the ladder went further."""
+        climbed = self.rung >= RUNGS.index("offload") + 1
+        offload = max(wanted.offload, self.offload if climbed else wanted.offload, key=OFFLOADS.index)
+        if offload != self.offload or (offload == "sequential" and wanted.kept < sum(hooks.kept for hooks in self.hooks.values())):
+            self.release()
+        self.offload = offload
+        self._in_turn = wanted.in_turn or self.rung >= RUNGS.index("prompts in turn") + 1
 
     def reset(self) -> None:
         """Start of a job: what the job before needed is not held against this one."""
         if self.rung:
             self.release()
-        self.rung, self.offload, self.vae_device = 0, self.plan.offload, self.plan.vae_device
+        self.rung, self.offload, self.vae_device, self._in_turn = 0, self.plan.offload, self.plan.vae_device, False
         self._convert(self.vae_dtype)
         self._slice(False)
         self._tile(False)
@@ -66,10 +112,11 @@ class Placement:
                     self._home(other)
         if self.offload == "sequential" and device != CPU:
             if name not in self.hooks:
-                self.hooks[name] = Sequential(self.networks[name], device)
-            return self.networks[name]
-        self._move(name, device)
-        return self.networks[name]
+                kept = self.residency.kept if self.residency and name == "unet" else 0
+                self.hooks[name] = Sequential(self.networks[name], device, kept)
+        else:
+            self._move(name, device)
+        return InTurn(self.networks[name]) if name == "unet" and self._in_turn else self.networks[name]
 
     def release(self) -> None:
         """All networks back to the CPU."""
@@ -107,6 +154,8 @@ class Placement:
                 gc.collect()
             case "attention slicing":
                 self._slice(True)
+            case "prompts in turn":
+                self._in_turn = True
             case "VAE tiling":
                 self._tile(True)
             case "offload":
@@ -143,46 +192,17 @@ class Placement:
     def _move(self, name: str, device: torch.device) -> None:
         if self._where[name] != device:
             self._where[name] = None  # if memory runs out on the way it is in two places, and must not pass for either
-            with torch.inference_mode(False):
-                self.networks[name].to(device)
+            if device == CPU:
+                if home := self._homes.pop(name, None):
+                    home.restore()
+            else:
+                self._homes.setdefault(name, Home(tensors_of(self.networks[name])))
+            send(tensors_of(self.networks[name]), device)
+            if home := self._homes.get(name):
+                home.left()
             self._where[name] = device
 
     def _empty(self) -> None:
         if self.plan.device.type == "cuda":
             gc.collect()
             torch.cuda.empty_cache()
-
-
-class Sequential:
-    """Keeps a network on the CPU and copies each layer's weights to the device for the moment of its call."""
-
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
-        self._device = device
-        self._handles = []
-        network.to(CPU)
-        for layer in network.modules():
-            if next(layer.parameters(recurse=False), None) is not None or next(layer.buffers(recurse=False), None) is not None:
-                kept: list[tuple[Tensor, Tensor]] = []
-                self._handles.append(layer.register_forward_pre_hook(self._fetch(kept), with_kwargs=True))
-                self._handles.append(layer.register_forward_hook(self._drop(kept), always_call=True))
-
-    def _fetch(self, kept: list[tuple[Tensor, Tensor]]) -> Callable[..., None]:
-        def fetch(layer: nn.Module, given: object, named: object) -> None:
-            with torch.inference_mode(False):
-                for tensor in [*layer.parameters(recurse=False), *layer.buffers(recurse=False)]:
-                    kept.append((tensor, tensor.data))
-                    tensor.data = tensor.data.to(self._device)
-
-        return fetch
-
-    def _drop(self, kept: list[tuple[Tensor, Tensor]]) -> Callable[..., None]:
-        def drop(layer: nn.Module, given: object, found: object) -> None:
-            for tensor, own in kept:
-                tensor.data = own
-            kept.clear()
-
-        return drop
-
-    def remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()

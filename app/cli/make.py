@@ -25,6 +25,7 @@ from app.grids.request import GRID, Grid
 from app.jobs import View
 from app.jobs.worker import GENERIC
 from app.library import Saved, read
+from app.movein.first_values import for_command
 from app.request import MAX_PARAMETERS, TASKS, AnyTask, Upscale, parse, picture_names
 from app.settings import Settings
 from app.studio import EngineMaker, Owner, Studio, make_engine
@@ -102,7 +103,7 @@ def read_order(task: str, argv: Sequence[str]) -> Order:
     flags.add_to(parser)
     given = parser.values(argv)
     settings = flags.settings_of(given)
-    values = fields.values_of(kind, given)
+    values = for_command(base, settings) | fields.values_of(kind, given)
     output = target(given.get("output"), VIDEO_SUFFIXES if video else (".png",))
     if video and output:
         values.setdefault("video_format", output.suffix[1:].lower())

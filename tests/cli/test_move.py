@@ -72,3 +72,13 @@ def test_the_front_door_moves_in_before_it_starts(house: Path, tmp_path: Path, c
     assert webui.main(["--forget-import", str(theirs)]) == 130
     assert seen[-1].lora_dirs == (house / "models",)
     assert webui.main(["--import", "/no/such/folder"]) == 2 and "there is no folder" in capsys.readouterr().err
+
+
+def test_the_command_line_begins_with_their_settings_and_what_is_said_wins(house: Path) -> None:
+    from app.cli.make import read_order
+
+    record.add(house, record.Import(house / "webui", "AUTOMATIC1111", defaults={"txt2img": {"steps": 28, "cfg_scale": 7.0, "styles": ["gone"]}}))
+    request = read_order("txt2img", ["--cfg-scale", "3"]).request
+    assert (request.steps, request.cfg_scale, request.styles) == (28, 3.0, ())
+    assert read_order("grid", ["txt2img", "--x", "seed: 1, 2"]).request.base.steps == 28
+    assert read_order("img2img", ["--image", "x.png"]).request.steps == 20

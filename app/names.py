@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from app.engine.checkpoints.find import PLUS, Shelf
+from app.engine.checkpoints.fits import other_family
 from app.engine.checkpoints.header import ModelFile
 from app.engine.families import FAMILIES, latents_of
 from app.engine.families import group_of as family_group
@@ -36,6 +37,17 @@ def usable(file: ModelFile) -> ModelFile:
     """The file itself. Raises BadCheckpoint when its header already tells that it cannot be used."""
     if file.problem:
         raise BadCheckpoint(file.problem)
+    return file
+
+
+def fitting_lora(shelf: Shelf, name: str, request: AnyRequest) -> ModelFile:
+    """The LoRA of that name, made for the family of some checkpoint that the request names. Raises UnknownName, BadCheckpoint."""
+    file = usable(shelf.lora(name))
+    others = (getattr(request, "hr_checkpoint", ""), getattr(request, "refiner_checkpoint", ""))
+    files = [shelf.checkpoint(request.checkpoint), *(shelf.checkpoint(other) for other in others if other)]
+    problems = [other_family(file, checkpoint.name, family_group(checkpoint.family)) for checkpoint in files]
+    if all(problems):
+        raise BadCheckpoint(problems[0], "Choose a LoRA of the checkpoint's own family.")
     return file
 
 

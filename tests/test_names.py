@@ -1,13 +1,17 @@
 """Names that a request holds are resolved, or refused with the nearest ones, before anything runs."""
 
+import re
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from app.engine.checkpoints.find import Shelf
+from app.engine.checkpoints.recognise import inspect_file
 from app.errors import BadCheckpoint, UnknownName
 from app.grids.request import Axis, Grid
-from app.names import canonical, group_of
+from app.names import canonical, fitting_lora, group_of
 from app.request import Img2Img, Txt2Img, Upscale
 from app.settings import Settings
 from tests import tiny
@@ -27,8 +31,8 @@ def test_names_of_the_second_pass_and_the_refiner(house: tuple[Shelf, Settings])
         enable_hr=True, checkpoint="TINY", refiner_checkpoint="tiny", hr_checkpoint="tiny", hr_sampler="k_dpmpp_2m_ka", hr_upscaler="latent (NEAREST)"
     )
     assert canonical(request, *house) == {
-        "checkpoint": "Tiny", "sampler": "DPM++ 2M", "schedule": "Automatic", "vae": "", "text_encoder": "", "refiner_checkpoint": "Tiny", "hr_checkpoint": "Tiny",
-        "hr_sampler": "DPM++ 2M", "hr_schedule": "Karras", "hr_upscaler": "Latent (nearest)",
+        "checkpoint": "Tiny", "sampler": "DPM++ 2M", "schedule": "Automatic", "vae": "", "text_encoder": "", "refiner_checkpoint": "Tiny",
+        "hr_checkpoint": "Tiny", "hr_sampler": "DPM++ 2M", "hr_schedule": "Karras", "hr_upscaler": "Latent (nearest)",
     }  # fmt: skip
     assert canonical(Txt2Img(enable_hr=True, hr_schedule="sgmuniform", hr_upscaler="lanczos"), *house)["hr_schedule"] == "SGM Uniform"
     plain = canonical(Txt2Img(enable_hr=True), *house)
@@ -50,6 +54,19 @@ def test_refiners_that_cannot_be_used(house: tuple[Shelf, Settings]) -> None:
         canonical(Img2Img(image="0" * 64, refiner_checkpoint="xl"), *house)
     with pytest.raises(BadCheckpoint):
         canonical(Txt2Img(refiner_checkpoint="broken"), *house)
+
+
+def test_a_lora_is_for_the_family_of_a_checkpoint_that_is_named(house: tuple[Shelf, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = house[0]
+    tiny.write_lora(tmp_path / "style.safetensors", tiny.parts(0))
+    mine = inspect_file(tmp_path / "style.safetensors", "style", "lora")
+    checkpoints = {"": shelf.checkpoint("tiny"), "xl": replace(shelf.checkpoint("tiny"), name="xl", family="sdxl-inpaint")}
+    monkeypatch.setattr(shelf, "checkpoint", checkpoints.__getitem__)
+    refused = "'style' is an SDXL LoRA; 'Tiny' is an SD 1.x checkpoint."
+    for family, named, said in (("sd1", "", ""), ("sdxl", "", refused), ("sdxl", "xl", ""), ("sd1", "xl", "")):
+        monkeypatch.setattr(shelf, "lora", lambda name, family=family: replace(mine, family=family))
+        with nullcontext() if not said else pytest.raises(BadCheckpoint, match=re.escape(said)):
+            assert fitting_lora(shelf, "style", Txt2Img(hr_checkpoint=named)).family == family
 
 
 def test_jobs_of_the_same_model_files_are_one_group() -> None:

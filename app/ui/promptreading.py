@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from app.engine.checkpoints.header import ModelFile
 from app.engine.prompt.chunks import Reading
 from app.engine.prompt.grammar import LORA_KINDS, Network
 from app.engine.prompt.reading import read_prompt
 from app.errors import StudioError
+from app.names import fitting_lora
 from app.request import Request, Txt2Img, parse
 from app.studio import Studio
 from app.ui.handler import given
@@ -52,7 +52,7 @@ def reading_of(studio: Studio, values: Mapping[str, Any]) -> dict[str, Any]:
         reading = read_prompt(
             file, text, studio.shelf.embeddings(), options, sampler=request.sampler, steps=request.steps, hires=hires, composes=not negative
         )
-        return asdict(reading) | {"networks": [] if negative else [network_row(studio, network) for network in reading.networks]}
+        return asdict(reading) | {"networks": [] if negative else [network_row(studio, network, request) for network in reading.networks]}
 
     found["prompt"], found["negative_prompt"] = read(shown.prompt, False), read(shown.negative_prompt, True)
     found["negative_prompt"]["unread"] = unread(request.cfg_scale, found["prompt"])
@@ -69,15 +69,14 @@ def unread(cfg_scale: float, prompt: Mapping[str, Any]) -> bool:
     return cfg_scale == 1 and [part["weight"] for part in prompt["parts"]] == [1.0]
 
 
-def network_row(studio: Studio, network: Network) -> dict[str, Any]:
-    """A LoRA tag, and what is wrong with it: there is no such file, or it cannot be used."""
+def network_row(studio: Studio, network: Network, request: Txt2Img) -> dict[str, Any]:
+    """A LoRA tag, and what is wrong with it: there is no such file, it cannot be used, or not with the chosen checkpoint."""
     problem = ""
     if network.kind not in LORA_KINDS:
         problem = f"There is no kind of network '{network.kind}' here."
     else:
         try:
-            lora: ModelFile = studio.shelf.lora(network.name)
-            problem = lora.problem
+            fitting_lora(studio.shelf, network.name, request)
         except StudioError as error:
             problem = str(error)
     return {"name": network.name, "te": network.te, "unet": network.unet, "blocks": network.blocks, "steps": _steps(network), "problem": problem}

@@ -72,6 +72,11 @@ def test_loras_and_embeddings_that_are_found(studio: Studio, tmp_path):
     assert first["te"] == 0.5 and "LoRA 'nothing'" in first["problem"].replace("Lora", "LoRA") and "hypernet" in second["problem"]
 
 
+def test_blocks_and_steps_of_a_lora(studio: Studio):
+    networks = prompt_reader(studio)({"prompt": "<lora:a:1:lbw=MIDD:stop=10><lora:b:1:start=3><lora:c>"})["prompt"]["networks"]
+    assert [(network["blocks"], network["steps"]) for network in networks] == [("MIDD", "1-9"), ("", "3-"), ("", "")]
+
+
 def test_each_tab_with_a_prompt_has_the_panel(studio):
     from app.ui import build
 

@@ -15,11 +15,10 @@ from app.engine.adapters.names import UNET
 from app.engine.adapters.places import Place, Places
 from app.engine.adapters.plan import Layer, layers_of
 from app.engine.adapters.rounding import rounded
+from app.engine.checkpoints.fits import other_family
 from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.read import read_weights
-from app.engine.checkpoints.recognise import LABELS
 from app.engine.device import is_out_of_memory
-from app.engine.families import group_of
 from app.engine.prompt.block_weights import block_weights
 from app.errors import BadCheckpoint
 
@@ -120,10 +119,8 @@ class Adapters:
         return self._plans[key]
 
     def _check_family(self, file: ModelFile) -> None:
-        group = group_of(file.family)
-        if self._group and not file.problem and group not in ("", "unknown", self._group):
-            theirs, ours = (LABELS.get(family, "a " + family) for family in (group, self._group))
-            raise BadCheckpoint(f"'{file.name}' is {theirs} LoRA; '{self._name}' is {ours} checkpoint.", "Choose a LoRA of the checkpoint's own family.")
+        if self._group and not file.problem and (problem := other_family(file, self._name, self._group)):
+            raise BadCheckpoint(problem, "Choose a LoRA of the checkpoint's own family.")
 
     def _change(self, wanted: Mapping[Target, Sequence[Ask]]) -> None:
         """Reads what these targets need, file by file, and changes one target after the other."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from app.engine.checkpoints.header import ModelFile
+from app.engine.checkpoints.problems import LABELS
 from app.engine.families import group_of, latents_of
 
 TOWERS = {"sdxl": {"sdxl", "sd1", "sdxl-refiner"}, "sdxl-refiner": {"sdxl-refiner", "sdxl"}}
@@ -40,6 +41,19 @@ def _home(file: ModelFile) -> str:
     if file.base is not None:
         return str(file.base)
     return str(file.path) if file.path.parent.name == "embedded" and file.path.parent.parent.name == "models" else ""
+
+
+def other_family(file: ModelFile, name: str, group: str) -> str:
+    """One sentence when a LoRA was made for another family than a checkpoint's, else "".
+
+    Args:
+        name: the checkpoint's.
+        group: what its LoRAs must be made for, see `app.engine.families.group_of`.
+    """
+    theirs = group_of(file.family)
+    if theirs in ("", "unknown", group):
+        return ""
+    return f"'{file.name}' is {LABELS.get(theirs, 'a ' + theirs)} LoRA; '{name}' is {LABELS.get(group, 'a ' + group)} checkpoint."
 
 
 def those_that_fit(checkpoint: ModelFile, files: Iterable[ModelFile]) -> list[ModelFile]:

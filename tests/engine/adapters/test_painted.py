@@ -29,9 +29,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     none = folder / "none"
     none.mkdir()
     dirs = (folder,)
-    settings = replace(
-        Settings(), checkpoint_dirs=dirs, lora_dirs=dirs, vae_dirs=(none,), embedding_dirs=dirs, extension_dir=none, cpu_parts=frozenset({"all"}), allow_pickles=True
-    )  # fmt: skip
+    settings = replace(Settings(), checkpoint_dirs=dirs, lora_dirs=dirs, vae_dirs=(none,), embedding_dirs=dirs, extension_dir=none)
+    settings = replace(settings, cpu_parts=frozenset({"all"}), allow_pickles=True)
     return Engine(settings, Shelf(settings), Extensions())
 
 

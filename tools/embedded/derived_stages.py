@@ -22,7 +22,7 @@ from tools.embedded.stages import Job
 from tools.embedded.training import Report, Schedule, run_training
 from tools.embedded.workers import run_crew
 
-STYLE_RANKS = Ranks(8, 3)
+STYLE_RANKS = Ranks(16, 12)
 LCM_RANKS = Ranks(12, 12)
 FP8_SHARE = 0.4
 """The last part of a training whose weights go through float8."""

@@ -1,10 +1,10 @@
 """A merge as a job: checked from headers before it is queued, streamed in the worker's thread, on the shelf when it is over."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from app.engine.checkpoints.find import Shelf
+from app.engine.checkpoints.hashes import digest
 from app.engine.checkpoints.header import ModelFile
 from app.engine.merging import plan as planning
 from app.engine.merging.plan import Plan
@@ -15,8 +15,6 @@ from app.merge_request import MAX_NAME, Merge
 from app.names import usable
 from app.settings import Settings
 from app.work import Progress, Report
-
-CHUNK = 8 * 2**20
 
 
 class MergeJobs:
@@ -94,14 +92,11 @@ def name_of(request: Merge) -> str:
 def sha256(file: ModelFile, between: Callable[[], None]) -> str:
     """The sha256 (hex) of a checkpoint, of a folder its UNet's; remembered, or read now. `between` is called after every 8 MB and may raise."""
     path = file.weights[0]
-    if file.hashes and (known := file.hashes.known(path)):
-        return known
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as opened:
-            while chunk := opened.read(CHUNK):
-                digest.update(chunk)
-                between()
+        if file.hashes is None:
+            return digest(path)
+        for _ in file.hashes.steps(path):
+            between()
+        return file.hashes.sha256(path)
     except OSError as error:
         raise BadCheckpoint(f"'{path.name}' cannot be read: {error.strerror or error}.") from None
-    return digest.hexdigest()

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from app.engine.checkpoints.header import ITEM_BYTES
 from app.engine.checkpoints.pickles import is_pickle
-from app.engine.checkpoints.read import DTYPES, read_weights
+from app.engine.checkpoints.read import read_weights
+from app.engine.checkpoints.source import DTYPES
 from app.engine.merging.sources import Piece
 from app.errors import BadCheckpoint
 
@@ -54,7 +55,9 @@ class Reader:
     def raw(self, piece: Piece) -> Iterator[Tensor]:
         """The bytes of a tensor as they are stored, (n,) uint8 each. Raises BadCheckpoint."""
         if is_pickle(piece.path):
-            yield self._whole(piece).to(DTYPES[piece.dtype]).contiguous().reshape(-1).view(torch.uint8)
+            dtype = DTYPES[piece.dtype]
+            whole = read_weights(piece.path, dtype if dtype.is_floating_point else torch.float32, piece.name.__eq__)
+            yield whole[piece.name].contiguous().reshape(-1).view(torch.uint8)
             return
         total = piece.count * ITEM_BYTES[piece.dtype]
         for begin in range(0, total, 4 * SLICE):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.engine.checkpoints.describe import BASE_KEY
+from app.engine.checkpoints.hashes import old_hash
 from app.engine.merging.plan import Plan
 from app.engine.merging.sources import Source
 
@@ -106,7 +107,7 @@ def _models(parents: list[Source], hashes: Mapping[str, str]) -> dict[str, Any]:
     for source in parents:
         found |= _object(source.metadata.get("sd_merge_models", ""))
         own = _object(source.metadata.get("sd_merge_recipe", ""))
-        found[hashes[source.letter]] = {"name": source.file.path.name, "legacy_hash": None, "sd_merge_recipe": own or None}
+        found[hashes[source.letter]] = {"name": source.file.path.name, "legacy_hash": old_hash(source.file.weights[0]) or None, "sd_merge_recipe": own or None}
     return found
 
 

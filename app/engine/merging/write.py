@@ -16,7 +16,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from app.engine.checkpoints.read import DTYPES
+from app.engine.checkpoints.source import DTYPES
 from app.engine.merging.plan import Plan, Step
 from app.engine.merging.reader import SLICE, Reader
 from app.errors import BadCheckpoint, DiskTrouble, WorkFailed

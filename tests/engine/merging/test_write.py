@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from app.engine.checkpoints.header import read_header
 from app.engine.merging import plan as planning
 from app.engine.merging.plan import Plan
-from app.engine.merging.sources import open_vae
+from app.engine.merging.sources import open_checkpoint, open_vae
 from app.engine.merging.write import write
 from app.errors import BadCheckpoint, BadRequest, Cancelled, DiskTrouble, WorkFailed
 from app.work import Progress
@@ -18,6 +19,7 @@ from tests.engine.merging.files import CLIP, UNET, VAE, asked, load_file, opened
 
 A, B, C = weights(1), weights(2), weights(3)
 MIDDLE = UNET + "middle_block.0.in_layers.2.weight"
+POSITIONS = CLIP + "embeddings.position_ids"
 
 
 def quietly(progress: Progress) -> None:
@@ -142,14 +144,28 @@ def test_scaled_fp8_is_read_at_its_true_size(tmp_path: Path) -> None:
     assert set(found) == set(A) and torch.allclose(found[MIDDLE], A[MIDDLE], rtol=0.07)
 
 
+@pytest.mark.parametrize("at_once", [2**26, 1000])
+def test_a_pickle_is_read_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("app.engine.merging.reader.PICKLE_BYTES", at_once)
+    file = written(tmp_path / "b.safetensors", B)
+    torch.save({"state_dict": {name: value.half() if mixed(name) else value for name, value in B.items()}}, tmp_path / "b.ckpt")
+    pickle = replace(file, path=tmp_path / "b.ckpt", weights=(tmp_path / "b.ckpt",))
+    parents = opened(tmp_path, a=A) | {"B": open_checkpoint(pickle, "B")}
+    write(planning.make(asked(), parents, None, tmp_path), tmp_path / "out.safetensors", {}, quietly)
+    found = load_file(tmp_path / "out.safetensors")
+    assert all(torch.allclose(found[name], (A[name] + B[name].half().float()) / 2, atol=1e-6) for name in found if mixed(name))
+    alone = planning.make(asked(method="No interpolation", overwrite=True), {"A": open_checkpoint(pickle, "A")}, None, tmp_path)
+    write(alone, tmp_path / "out.safetensors", {}, quietly)
+    found = load_file(tmp_path / "out.safetensors")
+    assert set(found) == set(B) and all(torch.equal(found[name], B[name]) for name in ("betas", POSITIONS))
+
+
 @pytest.mark.parametrize(("fields", "facts", "complaint"), [
     ({}, {"family": "sdxl"}, r"B \('b'\) is SDXL, but A \('a'\) is SD 1.x; only checkpoints of one kind"),
     ({}, {"prediction": "v_prediction"}, "predicts v_prediction, but"),
     ({}, {"base": Path("darkroom-base")}, "takes its word list and layers from 'darkroom-base', but A .* from no other checkpoint"),
 ])  # fmt: skip
 def test_parents_that_are_not_kin(tmp_path: Path, fields: dict, facts: dict, complaint: str) -> None:
-    from app.engine.merging.sources import open_checkpoint
-
     parents = {"A": open_checkpoint(written(tmp_path / "a.safetensors", A, prediction="epsilon"), "A"),
                "B": open_checkpoint(written(tmp_path / "b.safetensors", B, **facts), "B")}  # fmt: skip
     with pytest.raises(BadCheckpoint, match=complaint):

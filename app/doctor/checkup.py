@@ -70,8 +70,8 @@ def examined(given: flags.Values, root: Path = ROOT) -> Iterator[list[Finding]]:
         yield [problem("settings", error.message, error.hint or "./launch.sh --help lists the flags.")]
         return
     yield [ok("settings", "flags, COMMANDLINE_ARGS and settings.toml can be used")]
-    for examine in AFTER:
-        yield listed(examine(settings))
+    for look in AFTER:
+        yield listed(look(settings))
 
 
 def listed(found: Finding | Iterable[Finding]) -> list[Finding]:

@@ -18,7 +18,7 @@ class Background:
         self._leave = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, work: Callable[[Going], None], name: str) -> None:
+    def start(self, work: Callable[[Going], object], name: str) -> None:
         """Begin; the second call waits for the first one's work. What the work raises of our errors is written to the log."""
 
         def run() -> None:

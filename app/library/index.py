@@ -170,7 +170,7 @@ class Index:
 
     def _select(self, condition: str, values: tuple[object, ...]) -> list[Saved]:
         rows = self._read(f"SELECT {COLUMNS} FROM pictures WHERE {condition}", values)
-        return [Saved(row[0], self.root / row[1], *row[2:], foreign=Path(row[1]).is_absolute()) for row in rows]
+        return [Saved(row[0], self.root / row[1], *row[2:], Path(row[1]).is_absolute()) for row in rows]
 
     def _read(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from app.movein.survey import MAX_FILE, Survey, child, said_path, subfolders
 

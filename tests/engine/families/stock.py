@@ -23,7 +23,7 @@ from tests import tiny
 from tests.layouts.checkpoints import layout
 
 WIDTHS = {"l": 32, "h": 48, "g": 48}
-SPACING = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "timestep_spacing": "linspace"}
+SPACING = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "timestep_spacing": "linspace", "steps_offset": 1}
 
 
 def networks(family: str, seed: int = 0) -> dict[str, nn.Module]:
@@ -31,14 +31,15 @@ def networks(family: str, seed: int = 0) -> dict[str, nn.Module]:
     group, linear = group_of(family), {"use_linear_projection": True} if family[:3] != "sd1" else {}
     texts = [kind for kind in ("l", "h", "g") if kind in {"sd1": "l", "sd2": "h", "sdxl": "lg", "sdxl-refiner": "g"}[group]]
     inputs = {"inpaint": 9, "ip2p": 8, "depth": 5}.get(family.partition("-")[2], 4)
+    levels = 4 if group == "sdxl-refiner" else 2
     sizes = {"sdxl": 6, "sdxl-refiner": 5}.get(group)
     added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": WIDTHS["g"] + 8 * sizes} if sizes else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = UNet2DConditionModel(
-            sample_size=tiny.NATIVE // 8, in_channels=inputs, block_out_channels=(32, 64), layers_per_block=1, attention_head_dim=2,
-            cross_attention_dim=sum(WIDTHS[kind] for kind in texts), down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), **linear, **added,
+            sample_size=tiny.NATIVE // 8, in_channels=inputs, block_out_channels=(32, 64, 64, 64)[:levels], layers_per_block=1, attention_head_dim=2,
+            cross_attention_dim=sum(WIDTHS[kind] for kind in texts), down_block_types=("CrossAttnDownBlock2D", *["DownBlock2D"] * (levels - 1)),
+            up_block_types=(*["UpBlock2D"] * (levels - 1), "CrossAttnUpBlock2D"), **linear, **added,
         )  # fmt: skip
         found = {"unet": unet, "vae": tiny.parts(seed).vae}
         found["vae"].register_to_config(scaling_factor=0.13025 if sizes else 0.18215)

@@ -40,6 +40,7 @@ class Home:
 
     def __init__(self, weights: Iterable[Tensor]) -> None:
         self._weights = [(weight, weight.data) for weight in weights]
+        self._index = {id(weight): number for number, (weight, _) in enumerate(self._weights)}
         self._away: list[StorageWeakRef] = []
 
     def left(self) -> None:
@@ -49,9 +50,28 @@ class Home:
     def restore(self) -> None:
         """The weights are those in RAM again, but for those that were replaced meanwhile."""
         with torch.inference_mode(False):
-            for (weight, own), away in zip(self._weights, self._away, strict=False):
-                if StorageWeakRef(weight.untyped_storage()) == away and weight.dtype == own.dtype:
+            for weight, _ in self._weights:
+                if (own := self.own(weight)) is not None:
                     weight.data = own
+
+    def holds(self, weight: Tensor) -> bool:
+        """Whether it is one of those that are away."""
+        return id(weight) in self._index and bool(self._away)
+
+    def own(self, weight: Tensor) -> Tensor | None:
+        """The numbers in RAM of a weight that is away; None when it was replaced meanwhile, or is none of these."""
+        if not self.holds(weight):
+            return None
+        number = self._index[id(weight)]
+        own = self._weights[number][1]
+        return own if StorageWeakRef(weight.untyped_storage()) == self._away[number] and weight.dtype == own.dtype else None
+
+    def put_back(self, weight: Tensor, own: Tensor, device: torch.device) -> None:
+        """A weight that was replaced has these numbers again, which lie in RAM, and is on the device."""
+        number = self._index[id(weight)]
+        with torch.inference_mode(False):
+            weight.data = moved(own, device)
+        self._weights[number], self._away[number] = (weight, own), StorageWeakRef(weight.untyped_storage())
 
 
 class InTurn:
@@ -84,6 +104,7 @@ class Sequential:
 
     Attributes:
         kept: bytes of the layers that do.
+        home: where they are in RAM.
     """
 
     def __init__(self, network: nn.Module, device: torch.device, room: int = 0) -> None:
@@ -101,9 +122,9 @@ class Sequential:
                 kept: list[tuple[Tensor, Tensor]] = []
                 self._handles.append(layer.register_forward_pre_hook(self._fetch(kept), with_kwargs=True))
                 self._handles.append(layer.register_forward_hook(self._drop(kept), always_call=True))
-        self._home = Home(self._stay)
+        self.home = Home(self._stay)
         send(self._stay, device)
-        self._home.left()
+        self.home.left()
 
     def _fetch(self, kept: list[tuple[Tensor, Tensor]]) -> Callable[..., None]:
         def fetch(layer: nn.Module, given: object, named: object) -> None:
@@ -126,5 +147,5 @@ class Sequential:
         """The network is as it was, on the CPU."""
         for handle in self._handles:
             handle.remove()
-        self._home.restore()
+        self.home.restore()
         send(self._stay, CPU)

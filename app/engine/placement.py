@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from app.engine import residency
 from app.engine.attention import set_attention, unet_bytes, vae_bytes
@@ -117,6 +117,28 @@ class Placement:
         else:
             self._move(name, device)
         return InTurn(self.networks[name]) if name == "unet" and self._in_turn else self.networks[name]
+
+    def memory(self) -> dict[int, int]:
+        """Where the weights lie -> how many bytes they have there; models that share some have the same places."""
+        return {tensor.data_ptr(): tensor.nbytes for network in self.networks.values() for tensor in tensors_of(network)}
+
+    def original(self, weight: Tensor) -> Tensor:
+        """The numbers of a weight as they lie in RAM; a copy of them when they are on the device alone."""
+        homes = [home for home, _ in self._away()]
+        return next((own for home in homes if (own := home.own(weight)) is not None), weight.data.to(CPU))
+
+    def put_back(self, weight: Tensor, numbers: Tensor) -> None:
+        """What `original` gave, in the place of what an adapter put there, wherever the weight is now."""
+        for home, device in self._away():
+            if home.holds(weight):
+                home.put_back(weight, numbers, device)
+                return
+        weight.data = numbers.to(weight.device)
+
+    def _away(self) -> list[tuple[Home, torch.device]]:
+        """What is on the device now, and which."""
+        stay = [(hooks.home, self.plan.device) for hooks in self.hooks.values()]
+        return stay + [(home, self.device_of(name)) for name, home in self._homes.items()]
 
     def release(self) -> None:
         """All networks back to the CPU."""

@@ -163,3 +163,31 @@ def test_layer_by_layer_with_what_fits(card, away):
     assert placement.use("unet") is unet and sum(weight.nbytes for weight in unet.parameters() if weight.data_ptr() in away) == there
     placement.release()
     assert places(placement.networks["unet"]) == before
+
+
+@pytest.mark.parametrize("offload", ["none", "sequential"])
+def test_what_was_replaced_on_the_device_comes_home_without_a_copy_when_it_is_put_back(network, away, offload):
+    placement, before = Placement({"unet": network}, DevicePlan(device=AWAY, offload=offload)), places(network)
+    placement.residency = SimpleNamespace(kept=10**6)
+    placement.use("unet")
+    weight = network[0].weight
+    original = placement.original(weight)
+    assert original.data_ptr() == before["0.weight"] and weight.data_ptr() in away
+    weight.data = torch.ones(8, 4)
+    assert placement.original(weight) is not original and torch.equal(placement.original(weight), torch.ones(8, 4))
+    placement.put_back(weight, original)
+    assert torch.equal(weight, original) and weight.data_ptr() in away
+    placement.release()
+    assert places(network) == before
+
+
+def test_what_was_replaced_before_it_went_comes_home_too(network, away):
+    placement, before = Placement({"unet": network}, DevicePlan(device=AWAY)), places(network)
+    weight = network[0].weight
+    original = placement.original(weight)
+    weight.data = torch.ones(8, 4)
+    placement.use("unet")
+    placement.put_back(weight, original)
+    assert weight.data_ptr() in away
+    placement.release()
+    assert places(network) == before

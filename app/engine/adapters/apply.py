@@ -5,7 +5,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,16 @@ class Ask(NamedTuple):
     strength: float
 
 
+class Keeper(Protocol):
+    """Who knows where weights lie: `Placement`."""
+
+    def original(self, weight: Tensor) -> Tensor:
+        """The numbers of a weight in RAM."""
+
+    def put_back(self, weight: Tensor, numbers: Tensor) -> None:
+        """The weight has these numbers again, which `original` gave."""
+
+
 class Adapters:
     """Changes a model's weights, and puts them back as they were.
 
@@ -55,10 +65,13 @@ class Adapters:
         group: what networks must be made for, see `app.engine.families.group_of`; "": whatever fits.
         name: the checkpoint's, for sentences.
         device: where changes are computed; None: where the weights are.
+        keeper: who knows where weights lie in RAM while they are on a device; None: nobody, they are copied.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], group: str, name: str, device: torch.device | None = None) -> None:
-        self._networks, self._group, self._name, self._device = dict(networks), group, name, device
+    def __init__(
+        self, networks: Mapping[str, nn.Module], group: str, name: str, device: torch.device | None = None, keeper: Keeper | None = None
+    ) -> None:
+        self._networks, self._group, self._name, self._device, self._keeper = dict(networks), group, name, device, keeper
         self._places = Places(networks)
         self._originals: dict[Target, Tensor] = {}
         self._active: tuple[object, ...] = ()
@@ -130,9 +143,10 @@ class Adapters:
                 needed.setdefault(ask.lora.file.path, set()).update(ask.layer.names.values())
         read = {path: read_weights(path, torch.float32, names.__contains__) for path, names in needed.items()}
         for target, asks in wanted.items():
-            current = self._parameter(target).data
-            original = self._originals.setdefault(target, current.to("cpu"))
-            device = self._device or current.device
+            parameter = self._parameter(target)
+            if target not in self._originals:
+                self._originals[target] = self._keeper.original(parameter) if self._keeper else parameter.data.to("cpu")
+            original, device = self._originals[target], self._device or parameter.device
             weight = original.to(device, torch.float32, copy=True)
             for lora, layer, strength in asks:
                 parts = {role: read[lora.file.path][name].to(device) for role, name in layer.names.items()}
@@ -157,7 +171,10 @@ class Adapters:
         stay = set(keep)
         with torch.inference_mode(False), torch.no_grad():
             for target in [target for target in self._originals if target not in stay]:
-                self._put(target, self._originals[target])
+                if self._keeper:
+                    self._keeper.put_back(self._parameter(target), self._originals[target])
+                else:
+                    self._put(target, self._originals[target])
                 del self._originals[target]
         self._active = ()
 

@@ -21,7 +21,7 @@ def read_embedding(file: ModelFile) -> dict[str, Tensor]:
     read = read_weights(file.path, torch.float32, names.__contains__)
     if not names <= read.keys():
         raise BadCheckpoint(f"'{file.path.name}' changed while it was read.", "Try again.")
-    return {tower: read[vectors.tensor].reshape(vectors.count, vectors.width) for tower, vectors in found.items()}
+    return {tower: read[vectors.tensor].reshape(vectors.rows, vectors.width) for tower, vectors in found.items()}
 
 
 def dictionary(vocabulary: Vocabulary, embeddings: Iterable[ModelFile], text: str, towers: Towers, kind: str) -> Dictionary:
@@ -39,9 +39,9 @@ def dictionary(vocabulary: Vocabulary, embeddings: Iterable[ModelFile], text: st
         found = for_tower(vectors_of(file), kind, towers[kind])
         if found is None:
             continue
-        read = read_weights(file.path, torch.float32, lambda name, wanted=found.tensor: name == wanted)
+        read = read_weights(file.path, torch.float32, {found.tensor}.__contains__)
         name = file.path.stem
-        vectors[name] = read[found.tensor].reshape(found.count, found.width)
+        vectors[name] = read[found.tensor].reshape(found.rows, found.width)
         words.append(Word(name, tuple(vocabulary.ids(name)), count))
     return Dictionary(vocabulary, words_by_first(words), vectors)
 

@@ -29,7 +29,7 @@ class Vectors(NamedTuple):
     """Vectors for one text encoder: the tensor's name, how many there are, and how wide they are."""
 
     tensor: str
-    count: int
+    rows: int
     width: int
 
 
@@ -114,7 +114,7 @@ def named_in(text: str, embeddings: Iterable[ModelFile], towers: Towers | None) 
         if towers is not None and "clip_g" in vectors and "openclip-g" not in towers:
             continue
         fitting = list(vectors.values()) if towers is None else [for_tower(vectors, kind, width) for kind, width in towers.items()]
-        if fitting and (counts := {one.count for one in fitting if one is not None}) and None not in fitting:
+        if fitting and (counts := {one.rows for one in fitting if one is not None}) and None not in fitting:
             found.append((file, max(counts)))
             names.add(name)
     return found

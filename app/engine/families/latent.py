@@ -63,7 +63,7 @@ class LatentModel:
         towers = {tower.name: tower.network for tower in networks.texts}
         self.placement = Placement({"unet": networks.unet, "vae": networks.vae, **towers, **networks.extras}, plan)
         self.placement.reset()
-        self.adapters = Adapters({"unet": networks.unet, **towers}, self.family_group, file.name, plan.device)
+        self.adapters = Adapters({"unet": networks.unet, **towers}, self.family_group, file.name, plan.device, self.placement)
         self.embeddings: Sequence[ModelFile] = ()
         self.facts = {"Model hash": file.short_hash(), "Model": file.path.name if file.path.is_dir() else file.path.stem}
         if parts.vae is not None:

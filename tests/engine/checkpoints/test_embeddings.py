@@ -36,7 +36,7 @@ def test_which_text_encoder_reads_which():
     assert [for_tower(both, kind, width).tensor for kind, width in XL.items()] == ["clip_l", "clip_g"]
     assert for_tower(both, "openclip-h", 1024) is None and for_tower(both, "clip-l", 32) is None
     plain = vectors_in(header(emb_params=(2, 1024)))
-    assert for_tower(plain, "openclip-h", 1024).count == 2 and for_tower(plain, "clip-l", 768) is None
+    assert for_tower(plain, "openclip-h", 1024).rows == 2 and for_tower(plain, "clip-l", 768) is None
 
 
 def test_only_words_for_all_text_encoders_are_words(tmp_path):

@@ -8,7 +8,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.layouts import checkpoints, clip, unet, vae
+from tests.layouts.checkpoints import Layout
 from tests.layouts.clip import Clip
 
 Weights = dict[str, Tensor]
@@ -32,28 +33,41 @@ class Made:
     """
 
     family: str
+    layout: Layout
     unet: tuple[Weights, Weights]
     vae: tuple[Weights, Weights]
     texts: dict[str, Weights]
 
 
-def weights(family: str, seed: int = 0, *, spread: float = 0.05) -> Made:
+def layout_of(family: str, *, shallow: bool) -> Layout:
+    """The family's layout at small widths; `shallow`: with few layers in the text encoders and few blocks in SDXL's attentions, too."""
+    found = checkpoints.layout(family)
+    if not shallow:
+        return found
+    texts = {name: (replace(text, layers=3), *rest) for name, (text, *rest) in found.texts.items()}
+    depth = {(0, 2, 10): (0, 1, 2), (0, 4, 4, 0): (0, 1, 1, 0)}.get(found.unet.depth, found.unet.depth)
+    return replace(found, unet=replace(found.unet, depth=depth, middle=max(depth[-2:])), texts=texts)
+
+
+def weights(family: str, seed: int = 0, *, shallow: bool = False, spread: float = 0.05) -> Made:
     """Random weights at small widths.
 
     Args:
+        shallow: see `layout_of`.
         spread: of the UNet's biases; SD 2's prediction is told by it where nothing else tells.
     """
     generator = torch.Generator().manual_seed(seed)
-    rows = unet.both(checkpoints.layout(family).unet)
+    layout = layout_of(family, shallow=shallow)
+    rows = unet.both(layout.unet)
     numbers = [_numbers(ours, shape, generator, spread) for _, ours, shape in rows]
-    both = {theirs: value for (theirs, _, _), value in zip(rows, numbers, strict=True)}, {ours: value for (_, ours, _), value in zip(rows, numbers, strict=True)}
+    both = dict(zip((theirs for theirs, _, _ in rows), numbers, strict=True)), dict(zip((ours for _, ours, _ in rows), numbers, strict=True))
     theirs, ours = vae.ldm(32, ""), vae.diffusers(32)
     coded = {name: _numbers(mine, shape, generator) for (name, shape), mine in zip(theirs.items(), ours, strict=True)}
     texts = {
         name: {key: _numbers(key, shape, generator) for key, shape in clip.huggingface(text).items() if not key.endswith("position_ids")}
-        for name, (text, *_) in checkpoints.layout(family).texts.items()
+        for name, (text, *_) in layout.texts.items()
     }
-    return Made(family, both, (coded, {mine: value.reshape(ours[mine]) for mine, value in zip(ours, coded.values(), strict=True)}), texts)
+    return Made(family, layout, both, (coded, {mine: value.reshape(ours[mine]) for mine, value in zip(ours, coded.values(), strict=True)}), texts)
 
 
 def _numbers(name: str, shape: tuple[int, ...], generator: torch.Generator, spread: float = 0.05) -> Tensor:
@@ -71,7 +85,7 @@ def ldm(made: Made, *, text: bool = True, own_vae: bool = True, ema: bool = Fals
         found |= {"model_ema." + ("diffusion_model." + name).replace(".", ""): -value for name, value in made.unet[0].items()}
     found |= {"first_stage_model." + name: value for name, value in made.vae[0].items()} if own_vae else {}
     for name, weights_ in made.texts.items() if text else ():
-        _, prefix, kind = checkpoints.layout(made.family).texts[name]
+        _, prefix, kind = made.layout.texts[name]
         found |= openclip(weights_, prefix) if kind == "openclip" else huggingface(weights_, prefix)
     return found
 
@@ -118,17 +132,20 @@ def single(path: Path, made: Made, dtype: torch.dtype = torch.float32, metadata:
     return save(path, ldm(made, **parts), dtype, metadata)
 
 
-def folder(path: Path, made: Made, dtype: torch.dtype = torch.float32, *, variant: str = "", shards: int = 1, scheduler: Mapping[str, Any] | None = None) -> Path:
+def folder(
+    path: Path, made: Made, dtype: torch.dtype = torch.float32, *, variant: str = "", shards: int = 1, scheduler: Mapping[str, Any] | None = None
+) -> Path:
     """A diffusers folder. Its tokenizers are CLIP's; `shards`: in how many files the UNet's weights lie."""
     from tests.tiny import _write_tokenizer
 
-    layout, configs = checkpoints.layout(made.family), checkpoints.folder(made.family)
-    held = {"unet": made.unet[1], "vae": made.vae[1]} | {name: _layers(layout.texts[name], weights) for name, weights in made.texts.items()}
+    held = {"unet": made.unet[1], "vae": made.vae[1]} | {name: _layers(made.layout.texts[name], weights) for name, weights in made.texts.items()}
+    configs = {"unet": unet.config(made.layout.unet, made.layout.sample), "vae": vae.config(32, made.layout.factor)}
+    configs |= {name: _text_config(text) for name, text in made.layout.texts.items()}
     for part, weights_ in held.items():
         stem = "model" if part in made.texts else "diffusion_pytorch_model"
         dot = f".{variant}" if variant else ""
         (path / part).mkdir(parents=True)
-        (path / part / "config.json").write_text(json.dumps(configs[part][0]))
+        (path / part / "config.json").write_text(json.dumps(configs[part]))
         names = list(weights_)
         count = shards if part == "unet" else 1
         for number in range(count):
@@ -140,6 +157,12 @@ def folder(path: Path, made: Made, dtype: torch.dtype = torch.float32, *, varian
     (path / "scheduler" / "scheduler_config.json").write_text(json.dumps({**checkpoints.scheduler(made.family), **(scheduler or {})}))
     (path / "model_index.json").write_text(json.dumps(checkpoints.index(made.family)))
     return path
+
+
+def _text_config(text: tuple[Clip, str, str]) -> dict[str, object]:
+    clip_, _, kind = text
+    act = "gelu" if kind == "openclip" else "quick_gelu"
+    return clip.config(clip_, clip_.layers - 1 if kind == "openclip" and not clip_.projection else clip_.layers) | {"hidden_act": act}
 
 
 def _layers(text: tuple[Clip, str, str], weights: Weights) -> Weights:

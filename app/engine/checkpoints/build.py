@@ -6,6 +6,7 @@ the tensor. Modules are built on the meta device (no memory, no random numbers).
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from app.engine.checkpoints.held import Held
@@ -20,6 +22,20 @@ from app.engine.families.unet_layout import Misfit
 from app.errors import BadCheckpoint
 
 Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+class Undrawn(TorchFunctionMode):
+    """While it is on, in this thread, weights without memory are not drawn at random: torch would take longer for that than for all else."""
+
+    DRAWING = frozenset({"normal_", "uniform_", "kaiming_uniform_", "trunc_normal_", "zeros_", "ones_", "zero_", "fill_"})
+
+    def __torch_function__(self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        given = kwargs or {}
+        if getattr(function, "__name__", "") in self.DRAWING:
+            drawn = args[0] if args else given.get("tensor")
+            if isinstance(drawn, Tensor) and drawn.is_meta:
+                return drawn
+        return function(*args, **given)
 
 
 def unet(config: Mapping[str, Any], path: Path) -> nn.Module:
@@ -42,10 +58,16 @@ def text_encoder(config: Mapping[str, Any], path: Path, *, projects: bool) -> nn
     return build(lambda: kind(CLIPTextConfig.from_dict(dict(config))), "text encoder", path)
 
 
+def depth_estimator(config: Mapping[str, Any], path: Path) -> nn.Module:
+    from transformers import DPTConfig, DPTForDepthEstimation
+
+    return build(lambda: DPTForDepthEstimation(DPTConfig.from_dict(dict(config))), "depth network", path)
+
+
 def build(make: Callable[[], nn.Module], part: str, path: Path) -> nn.Module:
     """A module on the meta device, its buffers on the CPU. A config that cannot be built is the file's fault: BadCheckpoint."""
     try:
-        with init_empty_weights(include_buffers=False), warnings.catch_warnings():
+        with init_empty_weights(include_buffers=False), Undrawn(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return make().eval().requires_grad_(False)
     except Exception as error:  # border: a foreign file's config decides what is built
@@ -61,10 +83,30 @@ def fitting(path: Path, make: Callable[[], Any]) -> Any:
         raise BadCheckpoint(f"'{path.name}' is incomplete: {error}.") from None
 
 
-def fill(module: nn.Module, held: Held, dtype: torch.dtype, convert: Convert, part: str) -> None:
-    """Checks what is held against the module, then reads it. Raises BadCheckpoint."""
-    check(module, fitting(held.path, lambda: convert(held.shapes)), part, held.path)
-    assign(module, convert(held.read(dtype)))
+@dataclass(frozen=True)
+class Blank:
+    """A network whose weights were found right, but not read yet.
+
+    Attributes:
+        network: on the meta device.
+        held: where its weights are.
+    """
+
+    network: Any
+    held: Held
+    dtype: torch.dtype
+    convert: Convert
+
+    def filled(self) -> Any:
+        """The network with its weights, on the CPU. Raises BadCheckpoint."""
+        assign(self.network, self.convert(self.held.read(self.dtype)))
+        return self.network
+
+
+def blank(network: nn.Module, held: Held, dtype: torch.dtype, convert: Convert, part: str) -> Blank:
+    """Checks what is held against the network. `part`: what sentences call it. Raises BadCheckpoint."""
+    check(network, fitting(held.path, lambda: convert(held.shapes)), part, held.path)
+    return Blank(network, held, dtype, convert)
 
 
 def check(module: nn.Module, weights: Mapping[str, Tensor], part: str, path: Path) -> None:

@@ -1,12 +1,13 @@
 """The weights of one network as its files hold them: names and shapes at hand, numbers when they are asked for."""
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from app.engine.checkpoints.header import Header, read_header
+from app.engine.checkpoints.header import Header, read_header, stamp
 from app.engine.checkpoints.pickles import is_pickle, pickle_header
 from app.engine.checkpoints.read import read_weights
 
@@ -15,7 +16,13 @@ Rename = Callable[[str], str]
 
 
 def header_of(path: Path) -> Header:
-    """The header of a safetensors file or of PyTorch's own. Raises BadCheckpoint."""
+    """The header of a safetensors file or of PyTorch's own; each part of a checkpoint asks for it. Raises BadCheckpoint."""
+    return _header(stamp(path))
+
+
+@lru_cache(maxsize=8)
+def _header(state: tuple[str, int, int, int]) -> Header:
+    path = Path(state[0])
     return pickle_header(path) if is_pickle(path) else read_header(path)
 
 

@@ -39,7 +39,20 @@ class Found:
     words: Path | None = None
 
 
-def load_texts(file: ModelFile, parts: Parts, dtype: torch.dtype) -> tuple[TextTower, ...]:
+@dataclass(frozen=True)
+class BlankTower:
+    """A text encoder that was found right, but whose weights are not read yet."""
+
+    kind: str
+    blank: build.Blank
+    vocabulary: Vocabulary
+
+    def filled(self) -> TextTower:
+        """Raises BadCheckpoint."""
+        return TextTower("text_encoder_2" if self.kind == "openclip-g" else "text_encoder", self.blank.filled(), self.vocabulary, self.kind)
+
+
+def blank_texts(file: ModelFile, parts: Parts, dtype: torch.dtype) -> tuple[BlankTower, ...]:
     """The text encoders that the checkpoint's family asks for: from `parts` what those hold, the others from the checkpoint.
 
     Raises:
@@ -59,7 +72,7 @@ def load_texts(file: ModelFile, parts: Parts, dtype: torch.dtype) -> tuple[TextT
     if missing:
         which = "" if len(missing) == len(wanted) else f" of the kind {_all(tuple(missing))}"
         raise BadCheckpoint(f"'{file.path.name}' has no text encoder{which}; it reads {_all(wanted)}.", HINT)
-    return tuple(_load(found[kind], dtype) for kind in wanted)
+    return tuple(_blank(found[kind], dtype) for kind in wanted)
 
 
 def find_texts(file: ModelFile, wanted: tuple[str, ...]) -> Iterator[Found]:
@@ -103,7 +116,7 @@ def _size(held: Held) -> tuple[int, int]:
     return width, sum(name.endswith(("layer_norm1.weight", "ln_1.weight")) for name in held.shapes)
 
 
-def _load(found: Found, dtype: torch.dtype) -> TextTower:
+def _blank(found: Found, dtype: torch.dtype) -> BlankTower:
     path, projects = found.held.path, found.kind == "openclip-g"
     shapes = build.fitting(path, lambda: flat(found.held.shapes, found.place))
     config = found.config or build.fitting(
@@ -115,10 +128,10 @@ def _load(found: Found, dtype: torch.dtype) -> TextTower:
         plain = flat(weights, found.place)
         return {name if name.startswith("text_projection") else f"text_model.{name}": value for name, value in plain.items()} if projects else plain
 
-    build.fill(network, found.held, dtype, convert, "text encoder")
+    blank = build.blank(network, found.held, dtype, convert, "text encoder")
     vocabulary = folder_vocabulary(found.words) if found.words else clip_vocabulary()
     _check_words(vocabulary, network, path)
-    return TextTower("text_encoder_2" if projects else "text_encoder", network, vocabulary, found.kind)
+    return BlankTower(found.kind, blank, vocabulary)
 
 
 def _check_words(vocabulary: Vocabulary, network: Any, path: Path) -> None:

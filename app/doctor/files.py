@@ -19,16 +19,10 @@ def models(settings: Settings) -> list[Finding]:
     """Which model files can be used; files that are damaged are problems, files of other programs' families are not."""
     try:
         from app.engine.checkpoints.find import Shelf
-        from app.engine.families import FAMILIES
-        from app.extensions import Extensions
     except ImportError as error:
         return [note("models", f"Not looked at: {error}.")]
-    extensions = Extensions()
-    extensions.load(settings.extension_dir)
-    for _ in extensions.call("register_families", families=FAMILIES):
-        pass
     shelf = Shelf(settings)
-    everything = [*shelf.checkpoints(), *shelf.vaes(), *shelf.loras(), *shelf.embeddings(), *shelf.text_encoders()]
+    everything = shelf.everything()
     broken = [file for file in everything if file.problem]
     damaged = [file for file in broken if is_damaged(file)]
     usable = sum(not file.problem for file in shelf.checkpoints())

@@ -159,12 +159,12 @@ class Index:
     def sort_in(self) -> None:
         """Put pictures from elsewhere between ours by their dates; ours keep their order, whatever the clock said. Raises DiskTrouble."""
         latest, ranked = 0.0, []
-        for place, (picture_id, path, created) in enumerate(self._read("SELECT id, path, created FROM pictures ORDER BY seq")):
-            if not Path(path).is_absolute():
-                latest = created = max(latest, created)
-            ranked.append((created, place, picture_id))
-        if ranked != sorted(ranked):
-            with self._write() as database:
+        with self._write() as database:
+            for place, (picture_id, path, created) in enumerate(database.execute("SELECT id, path, created FROM pictures ORDER BY seq").fetchall()):
+                if not Path(path).is_absolute():
+                    latest = created = max(latest, created)
+                ranked.append((created, place, picture_id))
+            if ranked != sorted(ranked):
                 database.execute("UPDATE pictures SET seq = -seq")
                 database.executemany("UPDATE pictures SET seq = ? WHERE id = ?", [(seq, row[2]) for seq, row in enumerate(sorted(ranked), 1)])
 

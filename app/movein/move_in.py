@@ -59,8 +59,7 @@ def move_in(path: Path, settings: Settings) -> Moved:
     item = replace(item, defaults=defaults)
     record.add(settings.root, item)
     theirs = [folder for kind, listed in folders.items() if kind not in ("outputs", "wildcards", "upscaler") for folder in listed]
-    everything = (*shelf.checkpoints(), *shelf.vaes(), *shelf.loras(), *shelf.embeddings(), *shelf.text_encoders())
-    files = tuple({file.path: file for file in everything if any(file.path.is_relative_to(folder) for folder in theirs)}.values())
+    files = tuple({file.path: file for file in shelf.everything() if any(file.path.is_relative_to(folder) for folder in theirs)}.values())
     enlarging = tuple(one for one in upscalers(house) if one.path and any(one.path.is_relative_to(folder) for folder in folders.get("upscaler", ())))
     wildcards = Wildcards(settings.root / "wildcards", *folders.get("wildcards", ())).files()
     drawn = tuple(name for name, file in wildcards.items() if any(file.is_relative_to(folder) for folder in folders.get("wildcards", ())))

@@ -61,6 +61,7 @@ UNUSED: dict[str, tuple[tuple[Any, ...], str]] = {
     "inpainting_mask_weight": ((1, 1.0), "inpainting checkpoints are told the whole mask"),
     "sd_noise_schedule": (("Default",), "checkpoints say their noise levels themselves"),
     "fp8_storage": (("Disable",), "weights are kept as the file has them, fp8 too"),
+    "forge_additional_modules": (([], None), "VAE and text encoder are chosen in the forms"),
     "enable_quantization": ((False,), COLOURS),
     "use_old_emphasis_implementation": ((False,), f"a compatibility setting; {COLOURS}"),
     "use_old_karras_scheduler_sigmas": ((False,), f"a compatibility setting; {COLOURS}"),

@@ -20,6 +20,8 @@ def page(moved: Moved) -> str:
     item = moved.item
     lines = [f"{item.program} in '{item.path}' is used in place; nothing in it is copied or changed.", ""]
     lines += [_row(len(found), word, _told(found), _where(moved, kind)) for kind, word in KINDS if (found := _of(moved, kind)) or item.folders.get(kind)]
+    if others := [file for file in moved.files if file.kind not in dict(KINDS)]:
+        lines.append(_row(len(others), "other file", f": {_names(dict.fromkeys(file.kind for file in others), 4)}"))
     if "upscaler" in item.folders:
         lines.append(_row(len(moved.upscalers), "upscaler", "", _where(moved, "upscaler")))
     if moved.styles:
@@ -46,9 +48,8 @@ def _row(number: int, word: str, *more: str) -> str:
 
 
 def _of(moved: Moved, kind: str) -> list[ModelFile]:
-    """The files of a kind; what is of no known kind counts as a checkpoint that cannot be used."""
-    known = [name for name, _ in KINDS]
-    return [file for file in moved.files if (file.kind if file.kind in known else "checkpoint") == kind]
+    """The files of a kind, wherever they lie."""
+    return [file for file in moved.files if file.kind == kind]
 
 
 def _told(files: Sequence[ModelFile]) -> str:

@@ -52,6 +52,10 @@ class Imports:
         """The folders of a kind that are there."""
         return unique(folder for item in self.items for folder in item.folders.get(kind, ()) if folder.is_dir())
 
+    def places(self) -> tuple[Path, ...]:
+        """Everything in which nothing is written: the installations, and what they use elsewhere."""
+        return unique(place for item in self.items for place in (item.path, *(folder for listed in item.folders.values() for folder in listed)))
+
     def outputs(self) -> tuple[Path, ...]:
         """The folders of pictures, there or not: pictures on a disk that is not plugged in are not forgotten."""
         return unique(folder for item in self.items for folder in item.folders.get("outputs", ()))

@@ -19,7 +19,7 @@ MAX_VALUE = 65536
 _OF_ONE_FILE = ("modelspec.hash_sha256", "modelspec.thumbnail", "modelspec.title", "modelspec.date", "modelspec.merged_from", "modelspec.description")
 """What is true of the parent alone."""
 _JOINED = ("modelspec.license", "modelspec.author", "modelspec.trigger_phrase", "modelspec.tags")
-_PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
+_PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v", "sample": "sample"}
 
 
 def metadata_of(plan: Plan, title: str, hashes: Mapping[str, str]) -> dict[str, str]:

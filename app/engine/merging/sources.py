@@ -147,12 +147,12 @@ def _as_ldm_vae(pieces: dict[str, Piece]) -> dict[str, Piece]:
 
 def fits_a_single_file(file: ModelFile, pieces: Mapping[str, Piece], base: str) -> bool:
     """Whether what a folder says in its configs is what is assumed of a single file: 8 heads, groups of 32, CLIP's words, Stable
-    Diffusion's noise levels. `base`: the checkpoint that the file will name instead, or ""."""
+    Diffusion's noise levels. What it predicts is told by the new file's metadata. `base`: the checkpoint that the file will name instead, or ""."""
     if base or not file.path.is_dir():
         return True
     unet: Mapping[str, Any] = config_of(file.path / "unet")
     scheduler: Mapping[str, Any] = config_of(file.path / "scheduler", "scheduler_config.json") if (file.path / "scheduler").is_dir() else {}
-    usual = {"beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "prediction_type": "epsilon"}
+    usual = {"beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "rescale_betas_zero_snr": False}
     words = pieces.get(names.CLIP + "embeddings.token_embedding.weight")
     return (
         unet.get("attention_head_dim", 8) == 8 and unet.get("norm_num_groups", 32) == 32

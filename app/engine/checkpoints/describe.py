@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from app.engine.checkpoints.header import Header
+from app.engine.checkpoints.header import ITEM_BYTES, Header
 from app.engine.checkpoints.sidecars import clean
 
 BASE_KEY = "darkroom.base"
@@ -29,11 +29,14 @@ MAX_TAGS = 2_000_000
 
 def precision_of(header: Header) -> str:
     """"fp32", "fp16", "bf16", "fp8", ...: how most values of the file are stored; "" when there are none."""
-    count: Counter[str] = Counter()
-    for tensor in header.tensors.values():
+    values: Counter[str] = Counter()
+    for dtype, amount in header.amounts.items():
+        if dtype in PRECISIONS:
+            values[PRECISIONS[dtype]] += amount // ITEM_BYTES[dtype]
+    for tensor in header.tensors.values() if not header.amounts else ():
         if tensor.dtype in PRECISIONS:
-            count[PRECISIONS[tensor.dtype]] += math.prod(tensor.shape)
-    return max(count, key=count.__getitem__) if count.total() else ""
+            values[PRECISIONS[tensor.dtype]] += math.prod(tensor.shape)
+    return max(values, key=values.__getitem__) if values.total() else ""
 
 
 def title_of(metadata: dict[str, str]) -> str:
@@ -72,6 +75,13 @@ def _frequent(text: str) -> list[str]:
                 count[word] += number
     ranked = count.most_common(MAX_TRIGGERS)
     return [word for word, number in ranked if 2 * number >= ranked[0][1]]
+
+
+def native_side(metadata: dict[str, str], usual: int) -> int:
+    """The side that the file's own description names ("modelspec.resolution": "768x768"), or the usual one of its family."""
+    found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", metadata.get("modelspec.resolution", ""))
+    side = min(int(found[1]), int(found[2])) // 8 * 8 if found else usual
+    return side if 64 <= side <= 4096 else usual
 
 
 def base_of(name: str, metadata: dict[str, str], bases: Path | None) -> tuple[Path | None, str]:

@@ -4,12 +4,15 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
+from operator import sub
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from orjson import loads
 
 from app.engine.checkpoints.hashes import Hashes
 from app.engine.checkpoints.sidecars import NOTHING, Sidecar
@@ -33,12 +36,38 @@ class Tensor(NamedTuple):
     end: int
 
 
+class Listed(Mapping[str, Tensor]):
+    """The tensors of a checked header, name by name. Large headers list thousands, of which few are asked for: each is made then."""
+
+    def __init__(self, entries: Mapping[str, Any], start: int) -> None:
+        self._entries, self._start = entries, start
+
+    def __getitem__(self, name: str) -> Tensor:
+        entry = self._entries[name]
+        begin, end = entry["data_offsets"]
+        return Tensor(entry["dtype"], tuple(entry["shape"]), self._start + begin, self._start + end)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
 @dataclass(frozen=True)
 class Header:
-    """The table of contents of a safetensors file."""
+    """The table of contents of a model file.
 
-    tensors: dict[str, Tensor]
+    Attributes:
+        amounts: type -> how many bytes are of that type; {} where it is not known (pickles).
+    """
+
+    tensors: Mapping[str, Tensor]
     metadata: dict[str, str]
+    amounts: Mapping[str, int] = field(default_factory=dict)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, () when there is none of that name."""
@@ -163,19 +192,17 @@ def read_header(path: Path) -> Header:
     try:
         entries = _entries(raw, listed)
         metadata = entries.pop("__metadata__", None) or {}
-        tensors = _tensors(entries, 8 + length)
+        amounts = _checked(path, entries, 8 + length, size)
         metadata = {str(key): value for key, value in metadata.items() if isinstance(value, str)}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadCheckpoint(f"'{path.name}' is damaged: its header is not a list of tensors ({str(error)[:120]}).") from None
-    _check_extent(path, tensors, 8 + length, size)
-    return Header(tensors, metadata)
+    return Header(Listed(entries, 8 + length), metadata, amounts)
 
 
 def _entries(raw: bytes, listed: int) -> dict[str, Any]:
     """The header's JSON. That no name occurs twice is told by counting; only a header that does not add up is looked at name by name."""
-    entries = json.loads(raw)
-    plain = len(entries) - ("__metadata__" in entries)
-    once = raw.count(b'"__metadata__"') < 2 and all(count == plain for count in (listed, raw.count(b'"shape"'), raw.count(b'"dtype"')))
+    entries = loads(raw)
+    once = raw.count(b'"__metadata__"') < 2 and listed == len(entries) - ("__metadata__" in entries)
     return entries if once else json.loads(raw, object_pairs_hook=_unique)
 
 
@@ -186,47 +213,45 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _tensors(entries: dict[str, Any], start: int) -> dict[str, Tensor]:
-    """Raises ValueError, KeyError or TypeError for anything but tensors of a known type whose bytes are as many as their shape needs."""
-    found: dict[str, Tensor] = {}
-    prod, known = math.prod, ITEM_BYTES
-    for name, entry in entries.items():
-        dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        if dtype not in known:
-            raise ValueError(f"'{name[:60]}' has the unknown type {str(dtype)[:20]}")
-        if end - begin != prod(shape) * known[dtype]:
-            _whole(name, (*shape, begin, end))
-            raise ValueError(f"'{name[:60]}' has {end - begin} bytes, its shape needs {prod(shape) * known[dtype]}")
-        found[name] = Tensor(dtype, shape, start + begin, start + end)
-    numbers = [*chain.from_iterable(tensor.shape for tensor in found.values()), *chain.from_iterable(entry["data_offsets"] for entry in entries.values())]
-    if numbers and (set(map(type, numbers)) != {int} or min(numbers) < 0 or max(numbers) >= MAX_NUMBER):
-        for name, entry in entries.items():
-            _whole(name, (*entry["shape"], *entry["data_offsets"]))
-    return found
+def _checked(path: Path, entries: dict[str, Any], start: int, size: int) -> dict[str, int]:
+    """Type -> bytes. All tensors at once, since there may be thousands; only where something is wrong they are looked at one by one.
 
-
-def _whole(name: str, numbers: tuple[object, ...]) -> None:
-    if not all(type(number) is int and 0 <= number < MAX_NUMBER for number in numbers):
-        raise ValueError(f"'{name[:60]}' has an impossible shape or place")
-
-
-def _check_extent(path: Path, tensors: dict[str, Tensor], start: int, size: int) -> None:
-    """The tensors lie one after the other, from the header's end to the file's end. Raises BadCheckpoint."""
-    begins, ends = [tensor.begin for tensor in tensors.values()], [tensor.end for tensor in tensors.values()]
-    place = max(ends, default=start)
-    if begins != [start, *ends][:-1] and sorted(begins) != [start, *sorted(ends)][:-1]:
+    Raises:
+        ValueError, KeyError, TypeError: something is no tensor of a known type with as many bytes as its shape needs.
+        BadCheckpoint: they do not lie one after the other, from the header's end to the file's end.
+    """
+    rows = entries.values()
+    dtypes, shapes, offsets = [row["dtype"] for row in rows], [tuple(row["shape"]) for row in rows], [row["data_offsets"] for row in rows]
+    begins, ends = ([begin for begin, _ in offsets], [end for _, end in offsets])
+    kinds = {key: math.prod(key[1]) * ITEM_BYTES.get(key[0], -1) for key in set(zip(dtypes, shapes, strict=True))}
+    numbers = [*chain.from_iterable(shapes), *begins, *ends]
+    known = ITEM_BYTES.keys() >= set(dtypes)
+    plain = not numbers or (known and set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) < MAX_NUMBER)
+    spans = list(map(sub, ends, begins))
+    if not plain or spans != list(map(kinds.__getitem__, zip(dtypes, shapes, strict=True))):
+        for name, row in entries.items():
+            _check(name, row)
+    place = start + max(ends, default=0)
+    if begins != [0, *ends][:-1] and sorted(begins) != [0, *sorted(ends)][:-1]:
         raise BadCheckpoint(f"'{path.name}' is damaged: its tensors overlap or leave gaps.")
     if size < place:
         raise BadCheckpoint(f"'{path.name}' is truncated: it has {size} bytes, its header promises {place}.", "Download it again.")
     if size > place:
         raise BadCheckpoint(f"'{path.name}' is damaged: it has {size} bytes, its header describes {place}.")
+    amounts: dict[str, int] = {}
+    for dtype, span in zip(dtypes, spans, strict=True):
+        amounts[dtype] = amounts.get(dtype, 0) + span
+    return amounts
 
 
-def native_side(metadata: dict[str, str], usual: int) -> int:
-    """The side that the file's own description names ("modelspec.resolution": "768x768"), or the usual one of its family."""
-    found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", metadata.get("modelspec.resolution", ""))
-    side = min(int(found[1]), int(found[2])) // 8 * 8 if found else usual
-    return side if 64 <= side <= 4096 else usual
+def _check(name: str, row: dict[str, Any]) -> None:
+    dtype, shape, (begin, end) = row["dtype"], row["shape"], row["data_offsets"]
+    if dtype not in ITEM_BYTES:
+        raise ValueError(f"'{name[:60]}' has the unknown type {str(dtype)[:20]}")
+    if not all(type(number) is int and 0 <= number < MAX_NUMBER for number in (*shape, begin, end)):
+        raise ValueError(f"'{name[:60]}' has an impossible shape or place")
+    if end - begin != math.prod(shape) * ITEM_BYTES[dtype]:
+        raise ValueError(f"'{name[:60]}' has {end - begin} bytes, its shape needs {math.prod(shape) * ITEM_BYTES[dtype]}")
 
 
 def weight_files(folder: Path, stems: tuple[str, ...]) -> tuple[Path, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from app.engine.checkpoints.describe import base_of, description_of, precision_of, title_of, triggers_of
+from app.engine.checkpoints.describe import base_of, description_of, native_side, precision_of, title_of, triggers_of
 from app.engine.checkpoints.folders import (
     STEMS,
     inspect_folder,
@@ -16,7 +16,7 @@ from app.engine.checkpoints.folders import (
     part_weights,
 )
 from app.engine.checkpoints.hashes import Hashes
-from app.engine.checkpoints.header import Header, ModelFile, native_side, read_header
+from app.engine.checkpoints.header import Header, ModelFile, read_header
 from app.engine.checkpoints.kinds import BY_INPUTS, context_width, inputs_of, recognise
 from app.engine.checkpoints.pickles import is_pickle, pickle_header
 from app.engine.checkpoints.problems import LABELS, PICKLE_CURE, file_problem, usual_side

@@ -28,7 +28,7 @@ from app.extensions import Extensions
 from app.grid_job import Control, GridJobs
 from app.grids.request import Grid, parse_any_json
 from app.guests import refuse_large
-from app.jobs import Background, Job, JobControl, JobQueue
+from app.jobs import Background, Idle, Job, JobControl, JobQueue
 from app.library import Library
 from app.merge_job import MergeJobs
 from app.merge_request import MERGE, Merge, parse_merge_json
@@ -83,12 +83,9 @@ class Studio:
         self.extensions.load(settings.extension_dir)
         self.styles = Styles(settings.styles_file, settings.imported_styles)
         self.wildcards = Wildcards(settings.root / "wildcards", *settings.wildcard_dirs)
-        for _ in self.extensions.call("register_styles", styles=self.styles):
-            pass
-        for _ in self.extensions.call("register_samplers", samplers=SAMPLERS):
-            pass
-        for _ in self.extensions.call("register_families", families=FAMILIES):
-            pass
+        for name, table in (("styles", self.styles), ("samplers", SAMPLERS), ("families", FAMILIES)):
+            for _ in self.extensions.call(f"register_{name}", **{name: table}):
+                pass
         self.shelf = Shelf(settings)
         self.library = Library(settings.outputs_dir)
         own = settings.outputs_dir / ".darkroom"
@@ -100,7 +97,7 @@ class Studio:
         if jobs_folder is None:  # the journal of this very folder: it knows which pictures handed in are still needed
             self.library.assets.tidy(self.jobs.requests())
         self._alone = jobs_folder is not None
-        self._background = Background()
+        self._background, self._idle = Background(), Idle(self.shelf.hash_quietly, self.jobs.busy)
         self._grids, self._merges = GridJobs(self), MergeJobs(self.shelf, settings)
         self._make_engine = engine
         self._engine: AnyEngine | None = None
@@ -110,10 +107,12 @@ class Studio:
         self.jobs.start(self._work, prepare=lambda: on_ready(self.engine().describe()))
         if not self._alone:
             self._background.start(lambda going: take_in(self.library, self.settings, lambda done, new: going()), "gallery")
+            self._idle.start()
 
     def close(self) -> None:
         """Stop the running job (it is marked interrupted) and leave the folder to others."""
         self._background.close()
+        self._idle.close()
         self.jobs.close()
         self.library.close()
 

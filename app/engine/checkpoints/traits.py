@@ -60,7 +60,7 @@ def yaml_prediction(path: Path) -> str:
             text = file.read(MAX_YAML).decode("utf-8", "replace")
     except OSError:
         return ""
-    found = re.search(r"^\s*[\"']?parameterization[\"']?\s*:\s*([^\s#,}]+)", text, re.MULTILINE)
+    found = re.search(r"^\s*[\"']?parameterization[\"']?[ \t]*:[ \t]*([^\s#,}]+)", text, re.MULTILINE)
     return plain_prediction(found[1]) if found else ""
 
 

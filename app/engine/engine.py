@@ -1,5 +1,6 @@
 """Turns requests into pictures: acquires the checkpoint that each request names, and lets its task paint."""
 
+import gc
 from collections.abc import Iterator, Mapping
 
 import psutil
@@ -9,6 +10,7 @@ from app.engine.brush import Brush
 from app.engine.checkpoints.cache import ModelCache
 from app.engine.checkpoints.describe import BYTES
 from app.engine.checkpoints.find import Shelf
+from app.engine.checkpoints.finite import damaged
 from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.networks import Parts
 from app.engine.device import CPU, attention_name, free_bytes, is_out_of_memory, make_plan
@@ -17,7 +19,7 @@ from app.engine.families.latent import LatentModel
 from app.engine.tasks import TASKS
 from app.engine.upscalers_run import Enlarger, Upscalers
 from app.engine.workshop import Workshop
-from app.errors import BadCheckpoint, OutOfMemory
+from app.errors import BadCheckpoint, BadNumbers, OutOfMemory
 from app.extensions import Extensions
 from app.request import AnyTask, Upscale
 from app.settings import Settings
@@ -31,12 +33,13 @@ class Engine:
         self.settings, self.shelf, self.extensions = settings, shelf, extensions
         self.plan = make_plan(settings)
         self.upscalers = Upscalers(settings, self.plan.device)
-        self._models = ModelCache(int(psutil.virtual_memory().available * 0.5))
+        self._models = ModelCache(psutil.virtual_memory().available // 2 if settings.warm_ram is None else settings.warm_ram)
         known = set(FAMILIES)
         for _ in extensions.call("register_families", families=FAMILIES):
             pass
         if set(FAMILIES) != known:
             shelf.refresh()
+        _set_aside()
 
     def describe(self) -> str:
         """Device, precision and attention in one line, for the start message."""
@@ -62,7 +65,14 @@ class Engine:
             return
         workshop = Workshop(self.acquire, self.shelf, self.extensions, self.upscalers, report)
         workshop.model(request.checkpoint, request.vae, request.text_encoder)
-        yield from TASKS[request.task](request, inputs, Brush(request, workshop))
+        try:
+            yield from TASKS[request.task](request, inputs, Brush(request, workshop))
+        except BadNumbers:
+            if workshop.held is not None:
+                _look_for_damage(workshop.held)
+            raise
+        finally:
+            workshop.close()
 
     def acquire(self, checkpoint: str, vae: str = "", text_encoder: str = "") -> LatentModel:
         """The loaded model of that name, with its own VAE and text encoders or others. Raises UnknownName, BadCheckpoint or OutOfMemory."""
@@ -85,3 +95,19 @@ class Engine:
     def _expected(self, file: ModelFile) -> int:
         """About how much memory a checkpoint will take; float16 files double in float32, fp8 files twice more."""
         return file.size * self.plan.dtype.itemsize // BYTES.get(file.precision, 2)
+
+
+def _set_aside() -> None:
+    """What the libraries made when they were imported stays: it is left out when memory is cleared up after a swap, which takes
+    milliseconds then instead of as long as the swap itself."""
+    if not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
+
+
+def _look_for_damage(model: LatentModel) -> None:
+    """Weights that are mapped were not looked at when they were loaded. Raises BadCheckpoint naming the tensor that is damaged."""
+    model.placement.release()
+    model.adapters.apply(())
+    if found := damaged(model.placement.networks):
+        raise BadCheckpoint(f"'{model.file.path.name}' is damaged: {found} holds NaN or infinite numbers.", "Download it again.") from None

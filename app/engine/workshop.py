@@ -32,6 +32,15 @@ class Workshop:
         self._last = progress
         self._report(progress)
 
+    @property
+    def held(self) -> LatentModel | None:
+        """The model that was asked for last."""
+        return self._held[1] if self._held else None
+
+    def close(self) -> None:
+        """The job has ended: what its brushes were made of may hold on to the workshop, but not to a model."""
+        self._held = None
+
     def model(self, checkpoint: str, vae: str, text_encoder: str = "") -> LatentModel:
         """The model of these names. Another one that was held before is let go of first. Raises what `Acquire` raises, and Cancelled."""
         names = (checkpoint, vae, text_encoder)

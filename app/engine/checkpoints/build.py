@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from app.engine.checkpoints.held import Held
+from app.engine.checkpoints.skeletons import SKELETONS
 from app.engine.families.unet_layout import Misfit
 from app.errors import BadCheckpoint
 
@@ -39,7 +40,7 @@ class Undrawn(TorchFunctionMode):
 
 
 def unet(config: Mapping[str, Any], path: Path) -> nn.Module:
-    return build(lambda: UNet2DConditionModel.from_config(dict(config)), "UNet", path)
+    return _new("UNet", config, lambda: UNet2DConditionModel.from_config(dict(config)), path)
 
 
 def vae(config: Mapping[str, Any], path: Path) -> nn.Module:
@@ -49,19 +50,24 @@ def vae(config: Mapping[str, Any], path: Path) -> nn.Module:
         raise BadCheckpoint(f"'{path.parent.name}/{path.name}' is a VAE of the kind {kind}; this version runs AutoencoderKL.")
     if config.get("latents_mean") is not None or config.get("latents_std") is not None:
         raise BadCheckpoint(f"'{path.parent.name}/{path.name}' shifts its latents channel by channel (latents_mean), which this version does not do.")
-    return build(lambda: AutoencoderKL.from_config(dict(config)), "VAE", path)
+    return _new("VAE", config, lambda: AutoencoderKL.from_config(dict(config)), path)
 
 
 def text_encoder(config: Mapping[str, Any], path: Path, *, projects: bool) -> nn.Module:
     """A CLIPTextModel, or a CLIPTextModelWithProjection, whose states have "text_model." in front of their names."""
     kind = CLIPTextModelWithProjection if projects else CLIPTextModel
-    return build(lambda: kind(CLIPTextConfig.from_dict(dict(config))), "text encoder", path)
+    return _new("text encoder", {**config, "kind": kind.__name__}, lambda: kind(CLIPTextConfig.from_dict(dict(config))), path)
 
 
 def depth_estimator(config: Mapping[str, Any], path: Path) -> nn.Module:
     from transformers import DPTConfig, DPTForDepthEstimation
 
     return build(lambda: DPTForDepthEstimation(DPTConfig.from_dict(dict(config))), "depth network", path)
+
+
+def _new(part: str, config: Mapping[str, Any], make: Callable[[], nn.Module], path: Path) -> nn.Module:
+    """Built once for each config, then copied."""
+    return SKELETONS.get(part, config, lambda: build(make, part, path))
 
 
 def build(make: Callable[[], nn.Module], part: str, path: Path) -> nn.Module:
@@ -120,7 +126,15 @@ def check(module: nn.Module, weights: Mapping[str, Tensor], part: str, path: Pat
 
 
 def assign(module: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Gives a checked module its weights; names that it does not have are left out."""
-    own = module.state_dict().keys()
-    module.load_state_dict({name: value.contiguous() for name, value in weights.items() if name in own}, assign=True)
-    module.requires_grad_(False)
+    """Gives a checked module its weights; names that it does not have are left out.
+
+    What `load_state_dict(assign=True)` does, without its bookkeeping for each of a thousand weights.
+    """
+    for prefix, part in module.named_modules():
+        before = prefix and prefix + "."
+        for name in part._parameters:
+            if (value := weights.get(before + name)) is not None:
+                part._parameters[name] = nn.Parameter(value.contiguous(), requires_grad=False)
+        for name in part._buffers.keys() - part._non_persistent_buffers_set:
+            if (value := weights.get(before + name)) is not None:
+                part._buffers[name] = value.contiguous()

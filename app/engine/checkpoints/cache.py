@@ -1,13 +1,16 @@
 """A few loaded checkpoints kept warm, up to a budget of memory; the one used longest ago goes first."""
 
 import gc
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 
 class ModelCache:
-    """Models by what identifies the state of their files.
+    """Models by what identifies the state of their files. What two of them share counts once.
+
+    A job that holds a model keeps it: dropping it here only means that it goes when the job ends.
 
     Args:
         budget: bytes that all models together may take; the newest one stays whatever it takes.
@@ -20,8 +23,13 @@ class ModelCache:
     def __len__(self) -> int:
         return len(self._models)
 
+    @property
+    def bytes(self) -> int:
+        """RAM that all models take together."""
+        return taken(self._models.values())
+
     def get(self, key: Hashable, expected: int, load: Callable[[], Any]) -> Any:
-        """The model of that key, loaded if need be. Models have `bytes`, and `placement.release()` frees their device.
+        """The model of that key, loaded if need be; the one used before leaves the device.
 
         Args:
             expected: bytes that a new model will take; room is made before it is loaded.
@@ -37,9 +45,18 @@ class ModelCache:
 
     def _make_room(self, expected: int) -> None:
         """Drops models until the others and `expected` bytes fit. With expected = 0 the newest stays."""
-        dropped = False
-        while len(self._models) > (0 if expected else 1) and sum(model.bytes for model in self._models.values()) + expected > self.budget:
-            self._models.popitem(last=False)
-            dropped = True
-        if dropped:
+        dropped: list[weakref.ref[Any]] = []
+        while len(self._models) > (0 if expected else 1) and self.bytes + expected > self.budget:
+            dropped.append(weakref.ref(self._models.popitem(last=False)[1]))
+        if any(reference() is not None for reference in dropped):
             gc.collect()
+
+
+def taken(models: Iterable[Any]) -> int:
+    """Bytes of the weights of models, by where they lie, and of what their adapters keep."""
+    places: dict[int, int] = {}
+    kept = 0
+    for model in models:
+        places |= model.placement.memory()
+        kept += model.adapters.bytes
+    return sum(places.values()) + kept

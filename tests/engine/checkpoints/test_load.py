@@ -8,7 +8,6 @@ import torch
 from diffusers import DDPMScheduler
 from safetensors.torch import load_file, save_file
 
-from app.engine.checkpoints.cache import ModelCache
 from app.engine.checkpoints.load import load_networks, load_vae
 from app.engine.checkpoints.networks import Dtypes, Parts
 from app.engine.checkpoints.read import read_weights
@@ -226,34 +225,3 @@ def test_every_type_reads_as_safetensors_reads_it(tmp_path):
     path = written(tmp_path / "x.safetensors", tensors)
     ours, theirs = read_weights(path, torch.float32), load_file(path)
     assert all(torch.equal(ours[name], theirs[name].float() if theirs[name].is_floating_point() else theirs[name]) for name in tensors)
-
-
-class Fake:
-    def __init__(self, size):
-        self.bytes, self.released, self.placement = size, 0, self
-
-    def release(self):
-        self.released += 1
-
-
-def test_the_cache_keeps_what_fits_and_drops_the_oldest():
-    cache, loads = ModelCache(100), []
-
-    def get(key, size=40):
-        def load():
-            loads.append(key)
-            return Fake(size)
-
-        return cache.get(key, size, load)
-
-    a = get("a")
-    assert get("a") is a and a.released == 0
-    get("b")
-    assert a.released == 1 and get("a") is a
-    get("c")
-    assert loads == ["a", "b", "c"] and len(cache) == 2
-    assert get("a") is a
-    get("b")
-    assert loads == ["a", "b", "c", "b"]
-    get("giant", 1000)
-    assert len(cache) == 1 and get("giant", 1000).bytes == 1000

@@ -61,8 +61,7 @@ def move_in(path: Path, settings: Settings) -> Moved:
     theirs = [folder for kind, listed in folders.items() if kind not in ("outputs", "wildcards", "upscaler") for folder in listed]
     files = tuple({file.path: file for file in shelf.everything() if any(file.path.is_relative_to(folder) for folder in theirs)}.values())
     enlarging = tuple(one for one in upscalers(house) if one.path and any(one.path.is_relative_to(folder) for folder in folders.get("upscaler", ())))
-    wildcards = Wildcards(settings.root / "wildcards", *folders.get("wildcards", ())).files()
-    drawn = tuple(name for name, file in wildcards.items() if any(file.is_relative_to(folder) for folder in folders.get("wildcards", ())))
+    drawn = tuple(dict.fromkeys(name for folder in folders.get("wildcards", ()) for name in Wildcards(folder).files()))
     pictures = sum(1 for folder in folders.get("outputs", ()) for _ in pictures_below(folder))
     return Moved(item, found, files, enlarging, tuple(styles), drawn, pictures, tuple(notes))
 

@@ -10,6 +10,7 @@ from typing import Any
 from app.movein.record import KINDS
 
 MAX_FILE = 16 * 2**20
+MAX_PATH = 1000
 MODEL_FILES = frozenset({".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".sft", ".gguf", ".onnx"})
 
 
@@ -117,8 +118,8 @@ def subfolders(folder: Path | None) -> list[Path]:
 
 
 def said_path(root: Path, text: Any) -> Path | None:
-    """A folder as a settings file names it: relative ones count from `root`, Windows' separators are read anywhere."""
-    if isinstance(text, str) and text.strip():
+    """A folder as a settings file names it: relative ones count from `root`, Windows' separators are read anywhere. None for what is no path."""
+    if isinstance(text, str) and text.strip() and len(text) < MAX_PATH and text.isprintable():
         text = os.path.expandvars(text)
         plain = Path(text.strip()).expanduser()
         if not plain.is_absolute() and not plain.exists() and "\\" in text and ":" not in text:

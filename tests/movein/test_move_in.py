@@ -124,3 +124,22 @@ def test_nothing_is_remembered_when_it_fails(house: Path, webui: Path, monkeypat
     with pytest.raises(WorkFailed, match=r"imports.json could not be written beside webui.py: no space left on device"):
         move_in(webui, settings)
     assert [path.name for path in house.iterdir() if path.is_file()] == []
+
+
+ODD = [None, [], {}, "", "x", "a\nb" * 3000, -1, 10**30, 1.5, float("inf"), True, [[1]], ["x", 2, None], {"a": [{}]}, "../..", "C:\\x", "~nobody/x", "\udcff"]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: repr(value)[:20])
+def test_settings_of_any_kind_never_stop_it(value: object, house: Path, tmp_path: Path) -> None:
+    from app.movein import fooocus, options
+
+    webui, other = installations.a1111(tmp_path / "webui"), installations.fooocus(tmp_path / "Fooocus")
+    keys = [*options.FIELDS, *options.UNUSED, "outdir_samples", "outdir_txt2img_samples", "styles_dir", "models_dir", "lora_dir"]
+    installations.put(webui / "config.json", dict.fromkeys(keys, value))
+    names = [f"{tab}/{label}/value" for tab in ("txt2img", "img2img", "extras") for label in (*options.LABELS, "Resize", "Upscaler 1")]
+    installations.put(webui / "ui-config.json", dict.fromkeys(names, value))
+    names = ["model", "vae", "refiner", "sampler", "scheduler", "styles", "loras", "prompt", "aspect_ratio", "clip_skip", "performance", "overwrite_step"]
+    installations.put(other / "config.txt", dict.fromkeys([*fooocus.PATHS, *(f"default_{name}" for name in names)], value))
+    for place in (webui, other):
+        assert len(page(move_in(place, read(house))).splitlines()) < 60
+        assert for_command("txt2img", read(house)) is not None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from app.engine.checkpoints.find import PLUS, Shelf
-from app.engine.checkpoints.fits import other_family
+from app.engine.checkpoints.fits import lacking, other_family, pairs
 from app.engine.checkpoints.header import ModelFile
 from app.engine.families import FAMILIES, latents_of
 from app.engine.families import group_of as family_group
@@ -15,9 +15,6 @@ from app.grids.request import Grid
 from app.request import AnyRequest, Asked, Txt2Img
 from app.settings import Settings
 
-SDXL_PAIR = ("sd1", "sdxl-refiner")
-"""Whose text encoders SDXL's two are: CLIP-L is that of SD 1.x, OpenCLIP-G that of the refiner."""
-MAX_PAIRS = 24
 LOADED = ("checkpoint", "vae", "text_encoder")
 """Fields that say which model files a job needs to have loaded before it can begin."""
 
@@ -43,7 +40,7 @@ def usable(file: ModelFile) -> ModelFile:
 def fitting_lora(shelf: Shelf, name: str, request: AnyRequest) -> ModelFile:
     """The LoRA of that name, made for the family of some checkpoint that the request names. Raises UnknownName, BadCheckpoint."""
     file = usable(shelf.lora(name))
-    others = (getattr(request, "hr_checkpoint", ""), getattr(request, "refiner_checkpoint", ""))
+    others = (request.hr_checkpoint if isinstance(request, Txt2Img) and request.enable_hr else "", request.refiner_checkpoint)
     files = [shelf.checkpoint(request.checkpoint), *(shelf.checkpoint(other) for other in others if other)]
     problems = [other_family(file, checkpoint.name, family_group(checkpoint.family)) for checkpoint in files]
     if all(problems):
@@ -117,30 +114,17 @@ def check_whole(checkpoint: ModelFile, home: ModelFile, chosen: Mapping[str, str
         checkpoint: what paints.
         home: the job's own checkpoint; what is chosen for it serves refiner and second pass of the same kind, too.
     """
-    for what, field, label, shared in (("text encoder", "text_encoder", "Text encoder", family_group), ("VAE", "vae", "VAE", latents_of)):
-        if what not in checkpoint.missing or (chosen[field] and shared(checkpoint.family) == shared(home.family)):
-            continue
-        vaes = [file.name for file in shelf.vaes() if not file.problem and latents_of(file.family) == latents_of(checkpoint.family)]
-        near = fitting_texts(shelf, checkpoint) if field == "text_encoder" else vaes
-        listed = ", ".join(f"'{name}'" for name in near[:5])
-        hint = f"Choose one in the field {label}: {listed}." if near else f"No {what} that fits it is in the model folders; put one there and choose it."
-        raise BadCheckpoint(f"'{checkpoint.name}' has no {what} of its own.", hint)
+    if checkpoint.missing:
+        vae = shelf.vae(chosen["vae"]) if latents_of(checkpoint.family) == latents_of(home.family) else None
+        texts = shelf.texts(chosen["text_encoder"]) if family_group(checkpoint.family) == family_group(home.family) else ()
+        if said := lacking(checkpoint, vae, texts, shelf.everything()):
+            raise BadCheckpoint(said)
 
 
 def text_encoders(shelf: Shelf) -> list[str]:
     """What can be picked for the field Text encoder: files, and pairs of those that SDXL reads together."""
     files = [file for file in shelf.text_encoders() if not file.problem]
-    both = [f"{first.name}{PLUS}{second.name}" for first in files for second in files if (first.family, second.family) == SDXL_PAIR]
-    return [file.name for file in files] + both[:MAX_PAIRS]
-
-
-def fitting_texts(shelf: Shelf, checkpoint: ModelFile) -> list[str]:
-    """Names that the field Text encoder takes for a checkpoint: files and pairs of files, then whole checkpoints of its kind."""
-    group = family_group(checkpoint.family)
-    files = [file.name for file in shelf.text_encoders() if not file.problem and family_group(file.family) == group]
-    pairs = [name for name in text_encoders(shelf) if PLUS in name] if group == "sdxl" else []
-    whole = [file.name for file in shelf.checkpoints() if not file.problem and not file.missing and family_group(file.family) == group]
-    return [*files, *pairs, *whole]
+    return [file.name for file in files] + pairs(files)
 
 
 def of_second_pass(request: Txt2Img, shelf: Shelf, settings: Settings) -> dict[str, str]:

@@ -6,6 +6,8 @@ from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.problems import LABELS
 from app.engine.families import group_of, latents_of
 
+PAIR, MAX_PAIRS = ("sd1", "sdxl-refiner"), 24
+"""Whose text encoders SDXL's two are: CLIP-L is that of SD 1.x, OpenCLIP-G that of the refiner. How many pairs are listed at most."""
 TOWERS = {"sdxl": {"sdxl", "sd1", "sdxl-refiner"}, "sdxl-refiner": {"sdxl-refiner", "sdxl"}}
 """Group of a checkpoint -> families of the text encoder files that hold one that it reads: SDXL's two may lie in two files."""
 
@@ -61,6 +63,12 @@ def those_that_fit(checkpoint: ModelFile, files: Iterable[ModelFile]) -> list[Mo
     return [file for file in files if file != checkpoint and fits(file, checkpoint)]
 
 
+def pairs(texts: Iterable[ModelFile]) -> list[str]:
+    """Names of text encoders that SDXL reads together, as the field Text encoder takes them: CLIP-L's, " + ", OpenCLIP-G's."""
+    usable = [file for file in texts if file.kind == "text encoder" and not file.problem]
+    return [f"{first.name} + {second.name}" for first in usable for second in usable if (first.family, second.family) == PAIR][:MAX_PAIRS]
+
+
 def lacking(checkpoint: ModelFile, vae: ModelFile | None, texts: Iterable[ModelFile], on_disk: Iterable[ModelFile]) -> str:
     """One sentence when a checkpoint lacks a part that the request does not name either, else "".
 
@@ -74,10 +82,17 @@ def lacking(checkpoint: ModelFile, vae: ModelFile | None, texts: Iterable[ModelF
     offers = list(on_disk)
     said = [f"'{checkpoint.name}' holds no {' and no '.join(missing)}."]
     for part in missing:
-        fitting = [file.name for file in offers if file.kind == part.lower() and fits(file, checkpoint)]
-        fitting += [file.name for file in offers if part == "text encoder" and file.kind == "checkpoint" and file != checkpoint and fits(file, checkpoint)]
+        fitting = _texts_for(checkpoint, offers) if part == "text encoder" else [file.name for file in offers if file.kind == "vae" and fits(file, checkpoint)]
         said.append(f"Name one in the field {part[0].upper()}{part[1:]}: {_some(fitting)}." if fitting else f"There is no {part} on the disk that fits it.")
     return " ".join(said)
+
+
+def _texts_for(checkpoint: ModelFile, offers: list[ModelFile]) -> list[str]:
+    """What the field Text encoder takes for a checkpoint: files that hold all it reads, pairs of files, then other checkpoints."""
+    group = group_of(checkpoint.family)
+    whole = [file.name for file in offers if file.kind == "text encoder" and not file.problem and group_of(file.family) == group]
+    borrowed = [file.name for file in offers if file.kind == "checkpoint" and file != checkpoint and fits(file, checkpoint)]
+    return [*whole, *(pairs(offers) if group == "sdxl" else ()), *borrowed]
 
 
 def _some(names: list[str], most: int = 5) -> str:

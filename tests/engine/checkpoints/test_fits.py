@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.checkpoints.fits import fits, lacking, those_that_fit
+from app.engine.checkpoints.fits import fits, lacking, pairs, those_that_fit
 from app.engine.checkpoints.header import ModelFile
 
 
@@ -54,3 +54,10 @@ def test_what_is_missing_is_offered_from_the_disk() -> None:
     assert lacking(bare, disk[0], (), []) == "'bare' holds no text encoder. There is no text encoder on the disk that fits it."
     many = [one("vae", "sd1", f"v{number}") for number in range(8)]
     assert "'v4' or 3 more." in lacking(bare, None, (disk[2],), many)
+
+
+def test_two_files_stand_for_sdxls_text_encoders() -> None:
+    bare = one("checkpoint", "sdxl", "bare", missing=("text encoder",))
+    disk = [one("text encoder", "sd1", "clip-l"), one("text encoder", "sdxl-refiner", "clip-g"), one("text encoder", "sd2", "clip-h")]
+    assert pairs(disk) == ["clip-l + clip-g"]
+    assert lacking(bare, None, (), disk) == "'bare' holds no text encoder. Name one in the field Text encoder: 'clip-l + clip-g'."

@@ -33,6 +33,7 @@ from app.library import Library
 from app.merge_job import MergeJobs
 from app.merge_request import MERGE, Merge, parse_merge_json
 from app.model_previews import ModelPreviews
+from app.movein import record
 from app.movein.pictures import take_in
 from app.names import canonical, group_of, text_encoders, usable
 from app.request import AnyRequest, AnyTask, Asked, Img2Img, Inpaint, Outpaint, Request, Sized, Txt2Img, Upscale, Zoom
@@ -90,7 +91,7 @@ class Studio:
         self.library = Library(settings.outputs_dir)
         own = settings.outputs_dir / ".darkroom"
         self.cards = Cards(own / "cards.json")
-        self.model_previews = ModelPreviews(own / "previews", kept_out=(settings.root / "models" / "embedded",))
+        self.model_previews = ModelPreviews(own / "previews", kept_out=(settings.root / "models" / "embedded", *record.read(settings.root).places()))
         self.jobs = JobQueue(jobs_folder or settings.outputs_dir / ".darkroom" / "jobs")
         for job in self.jobs.recovered:
             self.jobs.adopt(job.id, tuple(saved.id for saved in self.library.of_job(job.id)))

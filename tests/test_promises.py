@@ -34,10 +34,12 @@ from app.work import Picture
 SAMPLES: dict[str, Any] = {
     "prompt": "a house, (red:1.2), BREAK a \"door\"", "negative_prompt": "fog\nrain: heavy", "styles": ("Neon", "Line art"),
     "checkpoint": "tiny", "vae": "some/vae", "text_encoder": "clip_l + clip_g", "sampler": "Euler a", "schedule": "Karras", "steps": 11,
-    "cfg_scale": 4.5, "clip_skip": 2, "seed": 2**64 - 1, "rng": "CPU", "subseed": 2**64 - 2, "subseed_strength": 0.25, "seed_resize_from_w": 512, "seed_resize_from_h": 640,
+    "cfg_scale": 4.5, "clip_skip": 2,
+    "seed": 2**64 - 1, "rng": "CPU", "subseed": 2**64 - 2, "subseed_strength": 0.25, "seed_resize_from_w": 512, "seed_resize_from_h": 640,
     "eta_noise_seed_delta": 31337, "cfg_rescale": 0.7, "skip_early_cond": 0.1, "s_min_uncond": 2.5, "s_min_uncond_all": True,
     "wildcards": True, "emphasis": "No norm", "comma_backtrack": 7, "pad_prompts": False, "batch_count": 2, "batch_size": 3,
-    "width": 72, "height": 80, "image": "a" * 64, "mask": "b" * 64, "resize_mode": "Crop and resize", "denoising_strength": 0.35, "mask_blur": 7,
+    "width": 72, "height": 80, "image": "a" * 64, "mask": "b" * 64, "depth_map": "c" * 64, "image_cfg_scale": 2.25,
+    "resize_mode": "Crop and resize", "denoising_strength": 0.35, "mask_blur": 7,
     "mask_mode": "Inpaint not masked", "masked_content": "latent noise", "inpaint_area": "Only masked", "mask_padding": 40, "left": 8, "right": 0, "up": 16,
     "down": 24, "overlap": 5, "outpaint_fill": "mirror", "coherence": "Best", "storyboard": "2: a castle", "keys": 3, "ratio": 1.5, "seconds": 2.5, "fps": 8,
     "direction": "in then out", "video_format": "mp4",
@@ -233,11 +235,11 @@ def test_the_example_of_the_readme_works(tmp_path: Path) -> None:
 
 
 def test_every_sampler_schedule_family_and_tab_is_in_the_readme() -> None:
-    from app.ui.tabs import TABS
+    from app.ui.tabs import TABS, models
 
     ours = [row.name for row in SAMPLERS.values() if getattr(row.function, "func", row.function).__module__.startswith("app.")]
     cells = first_cells((ROOT / "README.md").read_text(encoding="utf-8"))
-    names = [*ours, *SCHEDULES, *(tab.title for tab in TABS), "Gallery", FAMILIES["sd1"].label]
+    names = [*ours, *SCHEDULES, *(tab.title for tab in TABS), models.TITLE, "Gallery", FAMILIES["sd1"].label]
     assert len(ours) >= 12 and missing(names, cells) == []
 
 

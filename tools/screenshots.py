@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tools.screenshots FOLDER [--tour]
 
-Writes txt2img.png, img2img.png, inpaint.png, outpaint.png, zoom.png and gallery.png to FOLDER; with --tour also each tab
+Writes txt2img.png, img2img.png, inpaint.png, outpaint.png, zoom.png, models.png and gallery.png to FOLDER; with --tour also each tab
 at 1440 and 390 px, light and dark. Needs playwright and an installed Chromium. Fails when the page asks another host for
 anything, raises an error or scrolls sideways.
 """
@@ -26,7 +26,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
-TABS = {"txt2img": "txt2img", "img2img": "img2img", "inpaint": "Inpaint", "outpaint": "Outpaint", "zoom": "Infinite zoom", "gallery": "Gallery"}
+TABS = {
+    "txt2img": "txt2img", "img2img": "img2img", "inpaint": "Inpaint", "outpaint": "Outpaint", "zoom": "Infinite zoom", "models": "Models", "gallery": "Gallery",
+}  # fmt: skip
 ZOOM = {"keys": 3, "seconds": 3, "fps": 10}
 PATIENCE = 300_000
 """Milliseconds that a picture may take."""
@@ -134,6 +136,10 @@ def make_everything(page: Page, folder: Path, seed: int) -> None:
         for name, value in ZOOM.items() if task == "zoom" else ():
             set_number(page, task, name, value)
         generate(page, task, folder / f"{task}.png")
+    open_tab(page, "models")
+    page.locator("#shelf .dr-model img").first.wait_for()
+    page.wait_for_timeout(1200)
+    page.screenshot(path=folder / "models.png")
     open_tab(page, "gallery")
     page.locator("#gallery .dr-tile img").first.wait_for()
     page.wait_for_timeout(1200)

@@ -139,7 +139,7 @@ def model_json(studio: Studio, owner: Owner, file: ModelFile, chosen: ModelFile 
         "negative": side.negative, "favourite": card.favourite, "own": card.model_dump(mode="json"),
         "fits": None if chosen is None or file.kind == "checkpoint" or file.problem else fits(file, chosen), "version": version,
     }  # fmt: skip
-    if file.kind == "checkpoint":
+    if file.kind in ("checkpoint", "lora"):  # of a LoRA what it suits, few steps for example
         told["defaults"] = {**defaults_of(file), **card.defaults}
     if not owner.guest:
         told["path"] = str(file.path)

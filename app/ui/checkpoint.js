@@ -3,7 +3,7 @@
    Fields that one checkpoint set and nobody touched go back before the next one sets its own: no few-step settings are left behind. */
 darkroom.checkpoints = (() => {
   const {ask, store, values} = darkroom, SIZES = ["width", "height"];
-  const faces = {}, before = {};
+  const faces = {}, before = {}, offers = {};
   const same = (one, other) => JSON.stringify(one ?? null) === JSON.stringify(other ?? null);
   const settings = (name) => ask("GET", `/v1/models/defaults?checkpoint=${encodeURIComponent(name || "")}`);
   const record = (task) => { const kept = store.get("brought." + task, {}); return {set: kept?.set || {}, was: kept?.was || {}}; };
@@ -23,6 +23,7 @@ darkroom.checkpoints = (() => {
     if (!SIZES.some((name) => name in mine)) for (const name of SIZES) if (name in now) next[name] = now[name];
     const changed = names.filter((name) => name !== "checkpoint" && !same(next[name], now[name]));
     before[task] = {values: now, record: last, names: changed};
+    delete offers[task];
     store.set("brought." + task, {set: mine, was: Object.fromEntries(Object.keys(mine).map((name) => [name, base[name]]))});
     faces[task]?.tell(found.name, Object.fromEntries(changed.map((name) => [name, next[name]])));
     return names.map((name) => next[name]);
@@ -51,12 +52,31 @@ darkroom.checkpoints = (() => {
     let found;
     try { found = await settings(now.checkpoint); }
     catch { try { found = await settings(""); } catch { return current; } }
-    const mine = wanted({...found, natives: [...found.natives, now.width]}, now, names), live = values[task] || now;
+    const natives = SIZES.some((name) => name in plain) ? found.natives : [...found.natives, now.width];  // a size that was moved in stays
+    const mine = wanted({...found, natives}, now, names), live = values[task] || now;
     store.set("brought." + task, {set: mine, was: {...mine, ...Object.fromEntries(Object.entries(plain).filter(([name]) => name in mine))}});
     return names.map((name, index) => {
       if (!same(live[name] ?? null, now[name] ?? null)) return live[name];  // typed meanwhile
       return name === "checkpoint" ? found.name : name in mine ? mine[name] : current[index];
     });
+  }
+
+  /* What a LoRA suits, few steps for example, is offered in the tab that it was put into. */
+  function offer(task, name, settings) {
+    if (!faces[task] || !Object.keys(settings).length) return;
+    offers[task] = {name, settings};
+    faces[task].offer(name, settings);
+  }
+
+  /* The button of the note: sets what is offered, or takes back what was set. */
+  function refill(task, names, current) {
+    const offered = offers[task], now = zipped(names, current);
+    if (!offered) return undo(task, names, current);
+    delete offers[task];
+    const changed = Object.fromEntries(Object.entries(offered.settings).filter(([name, value]) => names.includes(name) && !same(now[name], value)));
+    before[task] = {values: now, record: record(task), names: Object.keys(changed)};
+    faces[task].tell(offered.name, changed);
+    return names.map((name) => (name in changed ? changed[name] : now[name]));
   }
 
   function undo(task, names, current) {
@@ -77,31 +97,30 @@ darkroom.checkpoints = (() => {
     store.set("brought." + task, {set: kept, was});
     return name;
   }
-  return {faces, chosen, everywhere, first, undo, save};
+  return {faces, offers, chosen, everywhere, first, offer, refill, save};
 })();
 
 /* One line under the checkpoint: what it set, and the way to make the current settings its own. */
 darkroom.checkpointNote = ({element, props, trigger}) => {
   const {el, checkpoints} = darkroom, {task, fields, labels} = props;
   const text = el("span", {class: "dr-note-text"});
-  const undo = el("button", {type: "button", class: "dr-link dr-undo", onclick: () => trigger("undo")}, "Undo");
-  const close = el("button", {type: "button", class: "dr-link", "aria-label": "Hide this note", onclick: () => hush()}, "✕");
-  const note = el("div", {class: "dr-note", role: "status", "aria-live": "polite", hidden: true}, text, undo, close);
+  const act = el("button", {type: "button", class: "dr-link dr-undo", onclick: () => trigger("refill")}, "Undo");
+  const close = el("button", {type: "button", class: "dr-link", "aria-label": "Hide this note", onclick: () => { delete checkpoints.offers[task]; hush(); }}, "✕");
+  const note = el("div", {class: "dr-note", role: "status", "aria-live": "polite", hidden: true}, text, act, close);
   const save = el("button", {type: "button", class: "dr-link dr-save-defaults", title: "They come back whenever this checkpoint is chosen", onclick: async () => {
     save.disabled = true;
-    try { const name = await checkpoints.save(task, fields); show(`Saved: ${name} brings these settings along from now on.`, false); } catch (error) { darkroom.say(error.message); }
+    try { const name = await checkpoints.save(task, fields); show(`Saved: ${name} brings these settings along from now on.`, ""); } catch (error) { darkroom.say(error.message); }
     save.disabled = false;
   }}, "Save the current settings as this checkpoint's defaults");
   element.firstElementChild.append(note, save);
-  function show(sentence, undoable) { text.textContent = sentence; undo.hidden = !undoable; note.hidden = false; }
+  function show(sentence, action) { text.textContent = sentence; act.textContent = action; act.hidden = !action; note.hidden = false; }
   function hush() { note.hidden = true; }
   const shown = (value) => (value == null || value === "" ? "empty" : String(value).length > 40 ? `“${String(value).slice(0, 38)} …”` : String(value));
+  const list = (fields) => Object.entries(fields).map(([field, value]) => `${labels[field] || field} ${shown(value)}`).join(" · ");
   checkpoints.faces[task] = {
     hush,
     plain: props.plain,
-    tell(name, changed) {
-      const told = Object.entries(changed).map(([field, value]) => `${labels[field] || field} ${shown(value)}`);
-      if (told.length) show(`${name} set ${told.join(" · ")}`, true); else hush();
-    },
+    tell(name, changed) { if (Object.keys(changed).length) show(`${name} set ${list(changed)}`, "Undo"); else hush(); },
+    offer(name, settings) { show(`${name} goes with ${list(settings)}`, "Set them"); },
   };
 };

@@ -9,6 +9,7 @@ import gradio as gr
 from app.cards import DEFAULTS
 from app.engine.checkpoints.defaults import defaults_of
 from app.errors import StudioError
+from app.movein.first_values import first_values
 from app.request import TASKS, Asked
 from app.studio import Studio
 from app.ui import fields, parts
@@ -32,27 +33,40 @@ def labels() -> dict[str, str]:
 
 
 def start(studio: Studio, kind: type[Asked]) -> dict[str, Any]:
-    """Values of the first checkpoint for the fields of a tab; {} while there is no checkpoint."""
+    """What a form begins with: what an installation that was moved in says, and what its checkpoint, or the first one, brings along.
+
+    A size that was moved in stays, and goes before the checkpoint's native one; few-step settings of a checkpoint go before all but
+    what the user saved with it.
+    """
+    found = moved_in(studio, kind)
     try:
-        file = studio.shelf.checkpoint("")
+        file = studio.shelf.checkpoint(str(found.get("checkpoint", "")))
     except StudioError:
-        return {}
-    found = {**defaults_of(file), **studio.cards.get(file.kind, file.name).defaults}
-    return {name: found[name] for name in brought(kind) if name in found}
+        return found
+    suits, saved = defaults_of(file), studio.cards.get(file.kind, file.name).defaults
+    brings = {name: value for name, value in suits.items() if name not in SIZES or not any(size in found for size in SIZES)} | saved
+    return found | {name: brings[name] for name in brought(kind) if name in brings}
 
 
-def plain(kind: type[Asked]) -> dict[str, Any]:
-    """What the fields hold that no checkpoint filled. Sizes have no such value: each checkpoint brings its own."""
-    return {name: kind.model_fields[name].default for name in brought(kind) if name not in ("checkpoint", *SIZES)}
+def moved_in(studio: Studio, kind: type[Asked]) -> dict[str, Any]:
+    """First values from an installation that is used in place; {} without one."""
+    task = kind.model_fields["task"].default
+    return first_values(task, studio.shelf, studio.styles.names()) if studio.settings.defaults.get(task) else {}
 
 
-def draw(kind: type[Asked]) -> gr.HTML:
+def plain(studio: Studio, kind: type[Asked]) -> dict[str, Any]:
+    """What the fields hold that no checkpoint filled. Sizes have no such value, but for those moved in: each checkpoint brings its own."""
+    own = {name: kind.model_fields[name].default for name in brought(kind) if name not in ("checkpoint", *SIZES)}
+    return own | {name: value for name, value in moved_in(studio, kind).items() if name in brought(kind) and name != "checkpoint"}
+
+
+def draw(studio: Studio, kind: type[Asked]) -> gr.HTML:
     """The line under the checkpoint."""
-    return parts.checkpoint_note(kind.model_fields["task"].default, brought(kind), labels(), plain(kind))
+    return parts.checkpoint_note(kind.model_fields["task"].default, brought(kind), labels(), plain(studio, kind))
 
 
 def connect(kind: type[Asked], panel_parts: Mapping[str, Any], note: gr.HTML, page: gr.Blocks, quiet: Mapping[str, Any]) -> None:
-    """The events of one tab: a checkpoint is chosen, its settings are taken back, a page opens that remembers nothing."""
+    """The events of one tab: a checkpoint is chosen, its settings are taken back or a LoRA's are set, a page opens that remembers nothing."""
     task, names = kind.model_fields["task"].default, brought(kind)
     components, known = [panel_parts[name] for name in names], json.dumps(names)
 
@@ -61,5 +75,5 @@ def connect(kind: type[Asked], panel_parts: Mapping[str, Any], note: gr.HTML, pa
 
     both: dict[str, Any] = {"inputs": components, "outputs": components}
     panel_parts["checkpoint"].input(None, js=script("chosen"), **both, **quiet)
-    note.undo(None, js=script("undo"), **both, **quiet)
-    page.load(None, js=script("first", f", {json.dumps(plain(kind))}"), **both, **quiet)
+    note.refill(None, js=script("refill"), **both, **quiet)
+    page.load(None, js=script("first", f", {json.dumps(note.props['plain'])}"), **both, **quiet)

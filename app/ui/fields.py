@@ -38,6 +38,7 @@ def draw(kind: type[Asked], name: str, studio: Studio, start: Mapping[str, Any] 
     """The component for one field. Its elem_id is `<task>_<field>`. `start`: values to begin with instead of the fields' own."""
     field = kind.model_fields[name]
     value = (start or {}).get(name, field.default)
+    value = tuple(value) if isinstance(field.default, tuple) else value
     extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     task = kind.model_fields["task"].default
     look: dict[str, Any] = {"label": field.title or name, "elem_id": f"{task}_{name}"}

@@ -28,7 +28,7 @@ darkroom.ModelDetails = class {
           shelf.mayWrite ? el("button", {type: "button", class: "dr-small dr-choose-picture", onclick: () => this.offer()}, "Choose a picture of yours …") : null, this.strip,
           model.problem ? null : el("button", {type: "button", class: "dr-small on dr-details-use", onclick: () => { shelf.use(model); this.dialog.close(); }}, shelf.doing(model))),
         el("div", {class: "dr-details-main"}, said ? el("p", {class: model.problem ? "dr-model-problem" : "dr-model-reason"}, said) : null,
-          this.facts(), this.words(), this.notes(), model.kind === "checkpoint" ? this.defaults() : null,
+          this.facts(), this.words(), this.notes(), model.defaults ? this.defaults() : null,
           model.description ? el("details", {open: model.description.length < 400}, el("summary", {}, "What it says of itself"), el("p", {class: "dr-description"}, model.description)) : null)),
       this.saved);
   }
@@ -75,6 +75,7 @@ darkroom.ModelDetails = class {
   defaults() {
     const {el} = darkroom, {model, shelf} = this, {labels} = shelf.props, own = model.own.defaults;
     const rows = Object.entries(model.defaults).map(([name, value]) => el("li", {}, `${labels[name] || name}: ${value === "" ? "empty" : value}`, name in own ? el("span", {class: "dr-hint"}, " yours") : null));
+    if (model.kind === "lora") return rows.length ? el("section", {}, el("div", {class: "dr-label"}, "Goes with"), el("ul", {class: "dr-defaults"}, ...rows)) : null;
     const forget = el("button", {type: "button", class: "dr-small dr-forget", onclick: () => this.keep({defaults: {}}, true)}, "Forget mine");
     return el("section", {}, el("div", {class: "dr-label"}, "Sets when chosen"), rows.length ? el("ul", {class: "dr-defaults"}, ...rows) : el("p", {class: "dr-hint"}, "Nothing."),
       Object.keys(own).length && shelf.mayWrite ? forget : el("p", {class: "dr-hint"}, "To save your own, set up a tab and press “Save the current settings as this checkpoint's defaults” under its checkpoint."));

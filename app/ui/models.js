@@ -200,7 +200,12 @@ darkroom.Shelf = class {
 
   use(model) {
     const {models} = darkroom, field = models.FIELD[model.kind];
-    if (!field) { this.insert(models.piece(model, this.all), models.called(model, this.all)); return; }
+    if (!field) {
+      const piece = models.piece(model, this.all), name = models.called(model, this.all), {text} = darkroom.prompts.target();
+      if (!darkroom.prompts.holds(text, piece, name)) darkroom.checkpoints.offer(darkroom.lastTask(), models.title(model), model.defaults || {});
+      this.insert(piece, name);
+      return;
+    }
     const again = model.kind !== "checkpoint" && this.now()[field] === model.name;
     darkroom.picked.models = {field, name: again ? "" : model.name};
     this.trigger("choose");
@@ -263,4 +268,30 @@ darkroom.Shelf = class {
       this.trigger("show_txt2img");
     } catch (error) { darkroom.say(error.message); }
   }
+};
+
+/* In the large view of a picture: it becomes the sample of the checkpoint that painted it, or of a LoRA in its prompt. */
+darkroom.sampleButton = (current) => {
+  const {el, ask, models, say} = darkroom, place = el("span", {class: "dr-sample"});
+  async function use(model) {
+    try {
+      const now = await models.usePicture(model.kind, model.name, current().id);
+      darkroom.theShelf?.put(now);
+      say(`This is the sample picture of ${models.title(now)} now.`, "note");
+    } catch (error) { say(error.message); }
+    draw();
+  }
+  async function offer() {
+    try {
+      const {request} = await ask("GET", `/v1/outputs/${current().id}/request`), asked = request?.base || request || {}, {models: all} = await ask("GET", "/v1/models");
+      const tags = [...(asked.prompt || "").matchAll(/<(?:lora|lyco):([^:>]+)/gi)].map((found) => found[1].toLowerCase());
+      const found = all.filter((model) => (model.kind === "checkpoint" ? model.name === asked.checkpoint : model.kind === "lora" && [model.name, models.short(model.name)].some((name) => tags.includes(name.toLowerCase()))));
+      if (!found.length) say("The model that made this picture is not on the shelf.", "note");
+      else if (found.length === 1) await use(found[0]);
+      else place.replaceChildren(el("span", {class: "dr-hint"}, "Of which?"), ...found.map((model) => el("button", {type: "button", class: "dr-small", onclick: () => use(model)}, models.title(model))));
+    } catch (error) { say(error.message); }
+  }
+  const draw = () => place.replaceChildren(el("button", {type: "button", class: "dr-small", title: "The card of its model shows this picture from now on", onclick: offer}, "Use as the model's sample"));
+  draw();
+  return place;
 };

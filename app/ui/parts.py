@@ -85,8 +85,8 @@ def examples(task: str, prompts: tuple[str, ...]) -> gr.HTML:
 
 
 def checkpoint_note(task: str, fields: list[str], labels: dict[str, str], plain: dict[str, Any]) -> gr.HTML:
-    """Tells which fields a checkpoint filled, offers to save their values with it. Triggers `undo`. `plain`: the fields' own values."""
-    return part("checkpointNote", task, f"{task}_brought", ("undo",), fields=fields, labels=labels, plain=plain)
+    """Tells which fields a checkpoint filled, offers to save their values with it. Triggers `refill`. `plain`: the fields' own values."""
+    return part("checkpointNote", task, f"{task}_brought", ("refill",), fields=fields, labels=labels, plain=plain)
 
 
 def shelf(labels: dict[str, str]) -> gr.HTML:

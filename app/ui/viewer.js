@@ -97,6 +97,7 @@ darkroom.viewer = (() => {
         el("div", {class: "dr-send"}, copy,
           el("a", {class: "dr-small", href: url(output.url), download: output.url.split("/").pop()}, "Download"),
           options.trigger ? darkroom.upscaleButton(options.trigger, current) : null,
+          output.kind === "image" && output.task !== "upscale" ? darkroom.sampleButton(current) : null,
           options.onDelete ? el("button", {type: "button", class: "dr-small dr-danger", onclick: () => options.onDelete(output)}, "Delete") : null),
         options.trigger ? darkroom.sendButtons(options.trigger, current, null) : null));
     dialog.querySelector(".dr-close").focus();

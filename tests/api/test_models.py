@@ -58,7 +58,8 @@ def test_the_list_says_what_everything_is(client: TestClient) -> None:
     found = {(item["kind"], item["name"]): item for item in record["models"]}
     base, lcm = found["checkpoint", "darkroom-base"], found["lora", "darkroom-lcm"]
     assert (base["family"], base["family_label"], base["native"], base["fits"]) == ("sd1", "SD 1.x", 128, None)
-    assert base["defaults"]["width"] == base["defaults"]["height"] == 128 and "defaults" not in lcm
+    assert base["defaults"]["width"] == base["defaults"]["height"] == 128
+    assert lcm["defaults"]["sampler"] == "LCM" and "width" not in lcm["defaults"] and "defaults" not in found["embedding", "darkroom-dusk"]
     assert lcm["fits"] is True and lcm["label"] == "Darkroom few steps" and lcm["size"] > 10**6
     ink = found["lora", "styles/ink"]
     assert (ink["notes"], ink["weight"], ink["file"], ink["own"]["notes"]) == ("from A1111", 0.7, "ink.safetensors", "")

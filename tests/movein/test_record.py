@@ -35,6 +35,12 @@ def test_what_was_added_is_read_again(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["imports.json"]
 
 
+def test_the_places_in_which_nothing_is_written(tmp_path: Path) -> None:
+    item = example(tmp_path / "a")
+    record.add(tmp_path, replace(item, folders={**item.folders, "lora": (tmp_path / "elsewhere",)}))
+    assert {tmp_path / "a", tmp_path / "a" / "embeddings", tmp_path / "elsewhere"} <= set(record.read(tmp_path).places())
+
+
 def test_a_start_uses_it_behind_our_own_folders(tmp_path: Path) -> None:
     there = tmp_path / "there"
     record.add(tmp_path, example(there))

@@ -82,7 +82,7 @@ def visit(site: Site, chromium: object) -> Iterator[object]:
         page.on("pageerror", lambda error: troubles.append(f"page error: {error}"))
         page.on("request", lambda request: None if request.url.startswith((site.url, "data:", "blob:")) else troubles.append(f"foreign host: {request.url}"))
         page.goto(site.url)
-        page.wait_for_function("window.darkroom && darkroom.views.txt2img && darkroom.values.zoom")
+        page.wait_for_function("window.darkroom && darkroom.views.txt2img && darkroom.values.zoom", timeout=90_000)
         return page
 
     yield open_page

@@ -143,7 +143,7 @@ class Panel:
                     self._draw_tool(f"{prefix}dice", "🎲", f"{task}_{prefix}dice")
                     self._draw_tool(f"{prefix}recycle", "♻️", f"{task}_{prefix}recycle")
         if "checkpoint" in row:
-            self.extras["brought"] = checkpoint.draw(self.tab.kind)
+            self.extras["brought"] = checkpoint.draw(studio, self.tab.kind)
 
     def _draw_field(self, name: str, studio: Studio) -> None:
         self.parts[name] = fields.draw(self.tab.kind, name, studio, self._start)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from app import __version__, dialects, hires, sampler_options
 from app.parameters import NEGATIVE, pairs_in, parse, quote
-from app.request import TASKS, AnyRequest, AnyTask, Img2Img, Inpaint, Outpaint, Sized, Txt2Img, Upscale, Zoom, explain
+from app.request import IMAGE_CFG_SCALE, TASKS, AnyRequest, AnyTask, Img2Img, Inpaint, Outpaint, Sized, Txt2Img, Upscale, Zoom, explain
 
 ORDER = (
     "Steps", "Sampler", "Schedule type", "CFG scale", "Image CFG scale", "Seed", "Face restoration", "Size", "Model hash", "Model", "FP8 weight",
@@ -120,8 +120,9 @@ def option_pairs(request: AnyRequest) -> dict[str, str]:
 def task_pairs(request: AnyRequest) -> dict[str, str]:
     """The pairs of img2img, inpaint (A1111's names and habits: defaults are left out), outpaint and zoom (ours)."""
     pairs: dict[str, str] = {}
-    if isinstance(request, Img2Img | Inpaint) and request.resize_mode != "Just resize":
-        pairs["Resize mode"] = request.resize_mode
+    if isinstance(request, Img2Img | Inpaint):
+        pairs["Resize mode"] = request.resize_mode if request.resize_mode != "Just resize" else ""
+        pairs["Image CFG scale"] = number(request.image_cfg_scale) if request.image_cfg_scale != IMAGE_CFG_SCALE else ""
     if isinstance(request, Inpaint):
         pairs["Mask blur"] = str(request.mask_blur)
         pairs["Mask mode"] = request.mask_mode if request.mask_mode != "Inpaint masked" else ""
@@ -150,6 +151,7 @@ ZOOM_KEYS = {
 OUTPAINT_KEYS = {"Outpaint overlap": "overlap", "Outpaint fill": "outpaint_fill", "Outpaint coherence": "coherence"}
 KEYS: dict[str, tuple[str, str]] = {
     "Steps": ("steps", ""), "Sampler": ("sampler", ""), "Schedule type": ("schedule", "Automatic"), "CFG scale": ("cfg_scale", ""),
+    "Image CFG scale": ("image_cfg_scale", "1.5"),
     "Seed": ("seed", ""), "Model": ("checkpoint", ""), "VAE": ("vae", "None"), "Text encoder": ("text_encoder", "None"),
     "Clip skip": ("clip_skip", "1"), "RNG": ("rng", "GPU"),
     "Emphasis": ("emphasis", "Original"), "Prompt word wrap": ("comma_backtrack", "20"), "Pad conds": ("pad_prompts", ""),

@@ -57,7 +57,7 @@ def test_inpaint_uses_a1111s_names_and_leaves_defaults_out() -> None:
     "request_",
     [
         Txt2Img(prompt="cat", negative_prompt="dog, x: y", seed=2**64 - 1, width=64, height=4096, cfg_scale=7.5, rng="CPU", sampler="Euler a", vae="x"),
-        Img2Img(prompt="cat", image=PICTURE, seed=3, denoising_strength=0.33, resize_mode="Crop and resize", width=512, height=512),
+        Img2Img(prompt="cat", image=PICTURE, seed=3, denoising_strength=0.33, resize_mode="Crop and resize", width=512, height=512, image_cfg_scale=2.25),
         Inpaint(prompt="cat", image=PICTURE, mask=PICTURE, seed=3, mask_blur=0, masked_content="latent noise", inpaint_area="Only masked", mask_padding=0),
         Outpaint(prompt="cat", image=PICTURE, seed=3, left=128, right=0, up=8, down=64, overlap=0, outpaint_fill="mirror", coherence="Best"),
         Zoom(prompt="cat", seed=3, storyboard="1: a, b\n3: c", keys=9, ratio=1.75, seconds=12.5, fps=30, direction="in then out", video_format="mp4"),

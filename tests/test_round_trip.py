@@ -94,7 +94,7 @@ def forgotten(request: Request, saved: Saved, house: Studio) -> list[str]:
 def silenced(request: Request) -> set[str]:
     """Fields of a request that its infotext need not hold: the prompts were changed by styles, and some mean nothing without others."""
     names = set(type(request).model_fields)
-    silent = {"prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt", "styles", "wildcards", "image", "mask", "task", "save_first_pass"}
+    silent = {"prompt", "negative_prompt", "hr_prompt", "hr_negative_prompt", "styles", "wildcards", "image", "mask", "depth_map", "task", "save_first_pass"}
     silent |= {"batch_count", "batch_size"} | ({"overlap"} if isinstance(request, Outpaint) else set())  # the text says how much was used
     if not request.subseed_strength:
         silent |= {"subseed"}

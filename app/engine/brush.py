@@ -11,7 +11,6 @@ from app.engine.adapters.embeddings import embeddings_in
 from app.engine.adapters.hashes import network_hash
 from app.engine.adapters.steps import in_steps
 from app.engine.denoise import Denoiser, Start, denoise, levels_for
-from app.engine.families import group_of, latents_of
 from app.engine.families.latent import LatentModel
 from app.engine.guidance import Guidance, PictureByPicture, asks_unguided
 from app.engine.noise import brownian, drawn
@@ -24,6 +23,7 @@ from app.engine.samplers import SAMPLERS, resolve_pair
 from app.engine.scene import Scene
 from app.engine.schedules import Spacing, sigmas_for
 from app.engine.seeds import PictureStream, SeedExtras
+from app.engine.shares import Shares
 from app.engine.workshop import Workshop
 from app.errors import BadNumbers
 from app.request import IMAGE_CFG_SCALE, AnyRequest
@@ -56,7 +56,7 @@ class Brush:
         self._facts: dict[str, str] = {}
         self._model_facts: dict[str, str] | None = None
         self._told: tuple[object, Conditioning] | None = None
-        self._home = request.checkpoint if home is None else home
+        self._shares = Shares(request, request.checkpoint if home is None else home, workshop.shelf)
         self._around: tuple[tuple[Scene, ...], tuple[int, int], Tensor | None] | None = None
         sampler, self._schedule = resolve_pair(request.sampler, request.schedule)
         self._row = SAMPLERS[sampler]
@@ -68,7 +68,7 @@ class Brush:
     def _made_refiner(self) -> "Brush":
         """Another brush, with the refiner for a checkpoint."""
         changed = self.request.model_copy(update={"checkpoint": self.request.refiner_checkpoint, "refiner_checkpoint": ""})
-        return Brush(changed, self._shop, first_steps=self._first_steps, place=self._place, home=self._home)
+        return Brush(changed, self._shop, first_steps=self._first_steps, place=self._place, home=self._shares.home)
 
     def passes(self, first: AnyRequest, second: AnyRequest) -> tuple["Brush", "Brush"]:
         """Brushes for the two passes of one job. Progress counts the steps of both, prompts may address both."""
@@ -78,24 +78,9 @@ class Brush:
 
     @property
     def model(self) -> LatentModel:
-        model = self._shop.model(self.request.checkpoint, self._vae(), self._text_encoder())
+        model = self._shop.model(self.request.checkpoint, self._shares.vae, self._shares.text_encoder)
         self._model_facts = model.facts
         return model
-
-    def _vae(self) -> str:
-        """The VAE that the request names, unless it was chosen for a checkpoint of other latents."""
-        return self.request.vae if self._is_home() or latents_of(self._family(self.request.checkpoint)) == latents_of(self._family(self._home)) else ""
-
-    def _text_encoder(self) -> str:
-        """The text encoder that the request names, unless it was chosen for a checkpoint of another kind."""
-        same = self._is_home() or group_of(self._family(self.request.checkpoint)) == group_of(self._family(self._home))
-        return self.request.text_encoder if same else ""
-
-    def _is_home(self) -> bool:
-        return self.request.checkpoint == self._home
-
-    def _family(self, checkpoint: str) -> str:
-        return self._shop.shelf.checkpoint(checkpoint).family
 
     @property
     def native(self) -> int:
@@ -263,11 +248,9 @@ class Brush:
         return self._told[1]
 
     def _loras(self, networks: Sequence[Network]) -> list[Lora]:
-        """The LoRAs that a prompt names; a refiner or second pass of another family leaves out those for the job's own. Raises UnknownName."""
+        """The LoRAs that a prompt names, but for those that are meant for another of the job's checkpoints. Raises UnknownName."""
         check_kinds(networks)
-        found = [asked(self._shop.shelf.lora(network.name), network) for network in networks]
-        if not self._is_home() and (home := group_of(self._family(self._home))) != self.model.family_group:
-            found = [lora for lora in found if group_of(lora.file.family) != home]
+        found = self._shares.loras([asked(self._shop.shelf.lora(network.name), network) for network in networks])
         hashes = [f"{lora.file.path.stem}: {network_hash(lora.file)}" for lora in found if not lora.file.problem]
         self._facts.pop("Lora hashes", None)
         self._facts |= {"Lora hashes": ", ".join(hashes)} if hashes else {}

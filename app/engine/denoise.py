@@ -71,7 +71,7 @@ class Start:
 
     def row(self, i: int) -> "Start":
         """The start of picture `i` alone."""
-        tensors = {name: row_of(getattr(self, name), i) for name in ("noise", "source", "mask", "init")}
+        tensors: dict[str, Any] = {name: row_of(getattr(self, name), i) for name in ("noise", "source", "mask", "init")}
         return replace(self, scenes=self.scenes[i : i + 1] if len(self.scenes) > 1 else self.scenes, **tensors)
 
 

@@ -122,6 +122,7 @@ class Guided:
         """The texts of each call: the negative first unless it is left out, then the parts of the prompt."""
         if self._texts is None or self._texts[0] is not told or self._texts[1] != alone:
             texts = [text for _, text in told.positives]
+            calls: tuple[Encoded, ...]
             if alone or told.negative is None:
                 calls = (stacked(texts),)
             elif told.negative.length != texts[0].length:

@@ -20,13 +20,12 @@ class Beside(Protocol):
 
     Attributes:
         edits: whether the network weighs the picture by a guidance of its own (`Guidance.image_scale`).
-        without: what it is told where there is no picture: None when it cannot paint without one.
     """
 
     edits: ClassVar[bool]
 
     def of(self, model: Any, scene: Scene) -> Tensor:
-        """(1,n,H/8,W/8) float32. `model` encodes pictures."""
+        """(1,n,H/8,W/8) float32. `model` encodes pictures (`LatentModel`)."""
         ...
 
     def without(self, width: int, height: int) -> Scene | None:
@@ -40,7 +39,7 @@ class MaskedPicture:
     Rombach et al. 2022, section 4.5, and the released configurations of v1, v2 and SDXL.
     """
 
-    edits = False
+    edits: ClassVar[bool] = False
 
     def of(self, model: Any, scene: Scene) -> Tensor:
         hidden = scene.hidden()
@@ -53,7 +52,7 @@ class MaskedPicture:
 class WholePicture:
     """InstructPix2Pix (Brooks et al. 2023): 4 channels of the picture's latents, not multiplied by the VAE's scaling factor."""
 
-    edits = True
+    edits: ClassVar[bool] = True
 
     def of(self, model: Any, scene: Scene) -> Tensor:
         return model.encode_image(scene.shown(), scaled=False)
@@ -65,7 +64,7 @@ class WholePicture:
 class DepthMap:
     """Stable Diffusion 2 depth: 1 channel, the picture's depth as `app.engine.families.depth` has it."""
 
-    edits = False
+    edits: ClassVar[bool] = False
 
     def of(self, model: Any, scene: Scene) -> Tensor:
         return depth.as_channel(model, scene)

@@ -41,15 +41,15 @@ class Encoded:
 
     def for_pictures(self, pictures: int) -> "Encoded":
         """Each text `pictures` times, one behind the other."""
-        return self if pictures == 1 else Encoded(*(part if part is None else part.repeat_interleave(pictures, 0) for part in self._parts()))
-
-    def _parts(self) -> tuple[Tensor | None, ...]:
-        return self.states, self.pooled, self.score
+        if pictures == 1:
+            return self
+        pooled, score = (None if part is None else part.repeat_interleave(pictures, 0) for part in (self.pooled, self.score))
+        return Encoded(self.states.repeat_interleave(pictures, 0), pooled, score)
 
 
 def stacked(texts: Sequence[Encoded]) -> Encoded:
     """Texts of the same length as one."""
     if len(texts) == 1:
         return texts[0]
-    columns = zip(*(text._parts() for text in texts), strict=True)
-    return Encoded(*(None if column[0] is None else torch.cat(column) for column in columns))
+    pooled, score = [text.pooled for text in texts if text.pooled is not None], [text.score for text in texts if text.score is not None]
+    return Encoded(torch.cat([text.states for text in texts]), torch.cat(pooled) if pooled else None, torch.cat(score) if score else None)

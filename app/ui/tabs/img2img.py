@@ -9,6 +9,6 @@ TAB = TaskTab(
     (
         SAMPLING, EXTRA, EDITING, Group("Depth", (("depth_map",),), open=False), SAMPLER,
         Group("Size", (("width", "height"), ("resize_mode",), BATCH), open=False), REFINER, MORE,
-    ),  # fmt: skip
+    ),
     above=("image", "denoising_strength"),
 )

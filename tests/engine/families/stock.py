@@ -33,7 +33,8 @@ def networks(family: str, seed: int = 0) -> dict[str, nn.Module]:
     inputs = {"inpaint": 9, "ip2p": 8, "depth": 5}.get(family.partition("-")[2], 4)
     levels = 4 if group == "sdxl-refiner" else 2
     sizes = {"sdxl": 6, "sdxl-refiner": 5}.get(group)
-    added = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": WIDTHS["g"] + 8 * sizes} if sizes else {}
+    told = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": WIDTHS["g"] + 8 * (sizes or 0)}
+    added = told if sizes else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         unet = UNet2DConditionModel(

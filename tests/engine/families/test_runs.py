@@ -1,6 +1,5 @@
 """Every family through the real engine: small models with random weights paint, alone and with each other."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,10 +37,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     save_file({f"{LAYER}.{name}": tensor for name, tensor in parts.items()}, root / "loras" / "style.safetensors", {"ss_base_model_version": "sdxl_base_v1-0"})
     vectors = {"clip_l": torch.randn(2, stock.WIDTHS["l"], generator=generator), "clip_g": torch.randn(2, stock.WIDTHS["g"], generator=generator)}
     save_file(vectors, root / "loras" / "dusk.safetensors")
-    folders = (root,)
-    settings = Settings(
-        root=root, checkpoint_dirs=folders, vae_dirs=(root / "none",), lora_dirs=(root / "loras",), embedding_dirs=(root / "loras",), cpu_parts=frozenset({"all"})
-    )
+    own, none = (root / "loras",), (root / "none",)
+    settings = Settings(root=root, checkpoint_dirs=(root,), vae_dirs=none, lora_dirs=own, embedding_dirs=own, cpu_parts=frozenset({"all"}))
     return Engine(settings, Shelf(settings), Extensions())
 
 

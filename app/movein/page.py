@@ -13,6 +13,8 @@ KINDS = (("checkpoint", "checkpoint"), ("lora", "LoRA"), ("embedding", "embeddin
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 MOST = 12
 """Lines of one list that are shown."""
+LONGEST = 300
+"""Characters of one of them: what settings say is not ours."""
 
 
 def page(moved: Moved) -> str:
@@ -101,7 +103,7 @@ def _list(heading: str, sentences: Sequence[str]) -> list[str]:
     if not sentences:
         return []
     more = [f"  and {len(sentences) - MOST} more"] if len(sentences) > MOST else []
-    return ["", heading, *(f"  {sentence}" for sentence in sentences[:MOST]), *more]
+    return ["", heading, *(f"  {' '.join(sentence.split())[:LONGEST]}" for sentence in sentences[:MOST]), *more]
 
 
 def _count(number: int, word: str) -> str:

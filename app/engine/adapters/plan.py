@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from app.engine.checkpoints.pickles import is_pickle, pickle_header
 from app.errors import BadCheckpoint
 
 OTHER_KIND = "It was made for another kind of model."
-INPUTS = 4
-"""Channels of latents. Networks made for a UNet that reads only these change the first inputs of one that reads more."""
+FIRST, INPUTS = "conv_in", 4
+"""The UNet's first layer; channels of latents. Networks made for a UNet that reads only these change the first inputs of one that reads more."""
 METADATA = "lora_adapter_metadata"
 
 
@@ -53,15 +54,19 @@ class Layer:
         """
         if self.alpha is not None and "alpha" not in parts:
             parts = {**parts, "alpha": torch.tensor(self.alpha)}
-        try:
-            return _fitted(self.method.change(parts, weight, strength, dyn), weight)
-        except (RuntimeError, IndexError, ValueError):
-            if weight.dim() != 4 or weight.shape[1] <= INPUTS or self.place.module != "conv_in":
-                raise
-        first = weight[:, :INPUTS]
-        change = torch.zeros_like(weight)
-        change[:, :INPUTS] = _fitted(self.method.change(parts, first, strength, dyn), first)
-        return change
+        return _changed(self.method, parts, weight, strength, dyn, is_first=self.place.module == FIRST)
+
+
+def _changed(method: Method, parts: Mapping[str, Tensor], weight: Tensor, strength: float, dyn: int | None, *, is_first: bool) -> Tensor:
+    try:
+        return _fitted(method.change(parts, weight, strength, dyn), weight)
+    except (RuntimeError, IndexError, ValueError):
+        if not is_first or weight.dim() != 4 or weight.shape[1] <= INPUTS:
+            raise
+    first = weight[:, :INPUTS]
+    change = torch.zeros_like(weight)
+    change[:, :INPUTS] = _fitted(method.change(parts, first, strength, dyn), first)
+    return change
 
 
 def _fitted(change: Tensor, weight: Tensor) -> Tensor:
@@ -121,7 +126,8 @@ def _layers(
         values = sum(_count(header.shape(name)) for name in names.values())
         layer = Layer(place, method, written, names, alphas.of(written, place.network) if method.name == "LoRA" else None, values)
         parameter = getattr(networks[place.network].get_submodule(place.module), method.target, None)
-        if parameter is None or not _fits(layer, header, parameter):
+        shapes = frozenset((role, header.shape(name)) for role, name in names.items())
+        if parameter is None or not _fits(method, shapes, tuple(parameter.shape), is_first=place.module == FIRST):
             raise BadCheckpoint(f"'{title}' does not fit '{model}': its layer '{written[:80]}' has another shape.", OTHER_KIND)
         layers.append(layer)
     return layers
@@ -131,15 +137,16 @@ def _count(shape: tuple[int, ...]) -> int:
     return torch.Size(shape).numel()
 
 
-def _fits(layer: Layer, header: Header, parameter: Tensor) -> bool:
-    """Whether the shapes go together, tried out on tensors without numbers."""
-    weight = torch.empty(parameter.shape, device="meta")
-    parts = {role: torch.empty(header.shape(name), device="meta") for role, name in layer.names.items()}
+@lru_cache(maxsize=4096)
+def _fits(method: Method, shapes: frozenset[tuple[str, tuple[int, ...]]], shape: tuple[int, ...], *, is_first: bool) -> bool:
+    """Whether the shapes of the roles and that of the parameter go together, tried out on tensors without numbers."""
+    weight = torch.empty(shape, device="meta")
+    parts = {role: torch.empty(size, device="meta") for role, size in shapes}
     parts |= {role: torch.tensor(0.0) for role in parts.keys() & {"alpha", "scale"}}
     if "on_input" in parts:
         parts["on_input"] = torch.tensor(float(parts["weight"].numel() != weight.shape[0]))
     try:
-        layer.change(weight, parts, 1.0, None)
+        _changed(method, parts, weight, 1.0, None, is_first=is_first)
     except (RuntimeError, IndexError, ValueError):
         return False
     return "lora_down" not in parts or parts["lora_down"].shape[0] > 0

@@ -97,6 +97,8 @@ def test_and(text, parts):
         ("<lora:x:0.7:dyn=4>", "", [Network("lora", "x", 0.7, 0.7, 4)]),
         ("<lyco:folder/a b:-1>a<hypernet:h:0.2>", "a", [Network("lyco", "folder/a b", -1, -1), Network("hypernet", "h", 0.2, 0.2)]),
         ("1 < 2 > 1, <3, <b>, <a:>", "1 < 2 > 1, <3, <b>, <a:>", []),
+        ("<lyco:x:1:lbw=OUTALL:stop=10>", "", [Network("lyco", "x", blocks="OUTALL", stop=10)]),
+        ("<lora:x:0.5:MIDD:0.7:step=3-8>", "", [Network("lora", "x", 0.5, 0.7, None, "MIDD", 3, 8)]),
         ("<lora:open", "<lora:open", []),
     ],
 )
@@ -104,7 +106,13 @@ def test_networks(text, rest, networks):
     assert extract_networks(text) == (rest, networks)
 
 
-@pytest.mark.parametrize("text", ["<lora:x:strong>", "<lora:x:1:2:three>", "<lora:x:te=>", "<lora:x:nan>", "<lora:x:inf>"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<lora:x:strong>", "<lora:x:1:2:three>", "<lora:x:te=>", "<lora:x:nan>", "<lora:x:inf>", "<lora:x:1:lbwe=ATTN>", "<lora:x:1:stop=late>",
+        "<lora:x:1:start=5:stop=5>", "<lora:x:1:start=-1>", "<lora:x:dyn=0>",
+    ],
+)  # fmt: skip
 def test_a_weight_that_is_no_number(text):
     with pytest.raises(BadRequest, match="<lora:x"):
         extract_networks(text)

@@ -35,7 +35,7 @@ from app.merge_request import MERGE, Merge, parse_merge_json
 from app.model_previews import ModelPreviews
 from app.movein import record
 from app.movein.pictures import take_in
-from app.names import canonical, group_of, text_encoders, usable
+from app.names import canonical, fitting_lora, group_of, text_encoders
 from app.request import AnyRequest, AnyTask, Asked, Img2Img, Inpaint, Outpaint, Request, Sized, Txt2Img, Upscale, Zoom
 from app.settings import Settings
 from app.styles import Styles
@@ -172,7 +172,7 @@ class Studio:
             grammar.attention(plain)
             grammar.check_kinds(networks)
             for network in networks:
-                usable(self.shelf.lora(network.name))
+                fitting_lora(self.shelf, network.name, styled)
 
     def _size(self, request: AnyRequest, checkpoint: ModelFile, inputs: Mapping[str, Image.Image]) -> dict[str, int]:
         """Width and height for a request that leaves them open: the source picture's for img2img, else the native size.

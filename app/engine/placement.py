@@ -16,7 +16,7 @@ from app.errors import OutOfMemory
 
 T = TypeVar("T")
 OFFLOADS = ("none", "model", "sequential")
-RUNGS = ("caches emptied", "attention slicing", "prompts in turn", "VAE tiling", "offload", "VAE on the CPU")
+RUNGS = ("caches emptied", "attention slicing", "VAE tiling", "offload", "prompts in turn", "VAE on the CPU")
 TILE = 512
 
 
@@ -176,13 +176,13 @@ class Placement:
                 gc.collect()
             case "attention slicing":
                 self._slice(True)
-            case "prompts in turn":
-                self._in_turn = True
             case "VAE tiling":
                 self._tile(True)
             case "offload":
                 self.offload = "sequential" if self.offload == "model" else ("model" if self.offload == "none" else self.offload)
                 self.release()
+            case "prompts in turn":
+                self._in_turn = True
             case "VAE on the CPU":
                 self.vae_device = CPU
                 self._convert(torch.float32)

@@ -154,7 +154,7 @@ def test_a_textual_inversion_is_a_word(make):
     assert re.fullmatch("stickers: [0-9a-f]{10}", named.facts["TI hashes"])
     unread = next(engine.run(request(prompt="a cat", negative_prompt="stickers", cfg_scale=1.0), {}, lambda progress: None))
     assert "TI hashes" not in unread.facts
-    engine.shelf = SimpleNamespace(checkpoint=engine.shelf.checkpoint, vae=engine.shelf.vae, embeddings=list)
+    engine.shelf = SimpleNamespace(checkpoint=engine.shelf.checkpoint, vae=engine.shelf.vae, texts=engine.shelf.texts, embeddings=list)
     assert not np.array_equal(paint(engine, request(prompt="a cat, stickers"))[0], np.asarray(named.image))
 
 
@@ -244,7 +244,7 @@ class Fault:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
-FAULTS = [("unet", 1), ("unet", 2), ("unet", 5), ("unet", 6), ("decoder", 3), ("decoder", 4), ("decoder", 6), ("text_encoder", 1)]
+FAULTS = [("unet", 1), ("unet", 2), ("unet", 5), ("unet", 7), ("decoder", 3), ("decoder", 4), ("decoder", 7), ("text_encoder", 1)]
 
 
 @pytest.mark.parametrize(("part", "times"), FAULTS)
@@ -257,10 +257,11 @@ def test_the_ladder_is_climbed_rung_by_rung(engine, part, times):
     climb = model.placement.climb
     model.placement.climb = lambda: (rungs.append(model.placement.rung), climb())[1]
     try:
-        if times <= 5:
-            assert np.array_equal(paint(engine, request())[0], expected)
+        if times <= 5:  # with and without the prompt in turn differ from both at once in the last bits
+            assert np.abs(paint(engine, request())[0].astype(int) - expected).max() <= (times == 5)
         else:
-            with pytest.raises(OutOfMemory, match=r"not enough memory for .* after caches emptied, attention slicing, VAE tiling, offload, VAE on the CPU"):
+            words = r"after caches emptied, attention slicing, VAE tiling, offload, prompts in turn, VAE on the CPU"
+            with pytest.raises(OutOfMemory, match=f"not enough memory for .* {words}"):
                 paint(engine, request())
         assert rungs == list(range(times))
     finally:
@@ -305,7 +306,7 @@ def test_a_checkpoint_that_does_not_fit_into_memory_says_so_and_the_next_one_run
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("app.engine.families.sd1.load_networks", full)
+        patch.setattr("app.engine.families.latent.load_networks", full)
         with pytest.raises(OutOfMemory, match=r"not enough memory to load 'a' \(\d"):
             paint(engine, request())
     assert paint(engine, request())[0].shape == (64, 64, 3)

@@ -10,6 +10,7 @@ from app.engine.adapters.asked import Lora, asked, at_step
 from app.engine.adapters.embeddings import embeddings_in
 from app.engine.adapters.hashes import network_hash
 from app.engine.adapters.steps import in_steps
+from app.engine.checkpoints.embeddings import bundled_in
 from app.engine.denoise import Denoiser, Start, denoise, levels_for
 from app.engine.families.latent import LatentModel
 from app.engine.guidance import Guidance, PictureByPicture, asks_unguided
@@ -205,8 +206,8 @@ class Brush:
         """The denoiser of the two prompts, with the LoRAs in the weights and the extensions around it."""
         text, networks = extract_networks(strip_comments(prompt))
         negative, _ = extract_networks(strip_comments(negative))
-        embeddings = self._shop.shelf.embeddings()
         loras = self._loras(networks)
+        embeddings = [*(word for lora in loras for word in bundled_in(lora.file)), *self._shop.shelf.embeddings()]
         if self.model.begin(at_step(loras, 1), embeddings):
             self._told = None
         guidance = self._guidance()

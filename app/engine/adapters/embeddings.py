@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from app.engine.checkpoints.embeddings import Towers, for_tower, named_in, vectors_of
+from app.engine.checkpoints.embeddings import Known, Towers, for_tower, named_in, vectors_of
 from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.read import read_weights
 from app.engine.prompt.chunks import Word, words_by_first
@@ -24,7 +24,7 @@ def read_embedding(file: ModelFile) -> dict[str, Tensor]:
     return {tower: read[vectors.tensor].reshape(vectors.rows, vectors.width) for tower, vectors in found.items()}
 
 
-def dictionary(vocabulary: Vocabulary, embeddings: Iterable[ModelFile], text: str, towers: Towers, kind: str) -> Dictionary:
+def dictionary(vocabulary: Vocabulary, embeddings: Iterable[Known], text: str, towers: Towers, kind: str) -> Dictionary:
     """How one text encoder reads a prompt: textual inversions whose name occurs in it are loaded, if they have vectors for all text encoders.
 
     Args:
@@ -35,17 +35,16 @@ def dictionary(vocabulary: Vocabulary, embeddings: Iterable[ModelFile], text: st
         BadCheckpoint: a textual inversion cannot be read.
     """
     words, vectors = [], {}
-    for file, count in named_in(text, embeddings, towers):
-        found = for_tower(vectors_of(file), kind, towers[kind])
+    for inversion, count in named_in(text, embeddings, towers):
+        found = for_tower(vectors_of(inversion), kind, towers[kind])
         if found is None:
             continue
-        read = read_weights(file.path, torch.float32, {found.tensor}.__contains__)
-        name = file.path.stem
-        vectors[name] = read[found.tensor].reshape(found.rows, found.width)
-        words.append(Word(name, tuple(vocabulary.ids(name)), count))
+        read = read_weights(inversion.file.path, torch.float32, {found.tensor}.__contains__)
+        vectors[inversion.word] = read[found.tensor].reshape(found.rows, found.width)
+        words.append(Word(inversion.word, tuple(vocabulary.ids(inversion.word)), count))
     return Dictionary(vocabulary, words_by_first(words), vectors)
 
 
-def embeddings_in(text: str, embeddings: Iterable[ModelFile], towers: Towers) -> list[ModelFile]:
-    """The textual inversions that a text names and that fit these text encoders."""
-    return [file for file, _ in named_in(text, embeddings, towers)]
+def embeddings_in(text: str, embeddings: Iterable[Known], towers: Towers) -> list[ModelFile]:
+    """The files of textual inversions that a text names and that fit these text encoders."""
+    return [inversion.file for inversion, _ in named_in(text, embeddings, towers) if not inversion.prefix]

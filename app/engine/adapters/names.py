@@ -37,9 +37,6 @@ NETWORKS = (
 )  # fmt: skip
 """How a name begins, its dots made underscores -> the network that it speaks of."""
 
-BUNDLED = "bundle_emb."
-"""Begins the names of textual inversions that lie in a network file, as kohya's and OneTrainer's pivotal tuning writes them."""
-
 _ADAPTER = re.compile(r"\.(lora_A|lora_B|lora_magnitude_vector)\.(?!weight$)[^.]+(\.weight)?$")
 
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from app.engine.adapters.methods import Method, methods_for
-from app.engine.adapters.names import BUNDLED, TEXT, TEXT_2, UNET, foreign, understood
+from app.engine.adapters.names import TEXT, TEXT_2, UNET, foreign, understood
 from app.engine.adapters.places import Place, Places
+from app.engine.checkpoints.embeddings import BUNDLED
 from app.engine.checkpoints.header import Header, ModelFile, read_header
 from app.engine.checkpoints.pickles import is_pickle, pickle_header
 from app.errors import BadCheckpoint

@@ -1,7 +1,8 @@
 """Textual inversion files, from their tables of contents alone: whose vectors they hold, and which of them a prompt names.
 
 Forms: A1111's and kohya's ("emb_params"; "string_to_param" in .pt), diffusers' ("<token>"), SDXL's ("clip_l" with "clip_g", or
-"text_encoders_0" with "text_encoders_1"), and any file that holds a single matrix.
+"text_encoders_0" with "text_encoders_1"), and any file that holds a single matrix. LoRA files may bring words along, under names
+that begin with "bundle_emb." and the word.
 """
 
 import json
@@ -23,6 +24,21 @@ TOWERS = {"sd1": ("clip-l",), "sd2": ("openclip-h",), "sdxl": ("clip-l", "opencl
 """Group of a checkpoint -> the kinds of its text encoders."""
 WIDTHS = {768: "clip-l", 1024: "openclip-h", 1280: "openclip-g"}
 FLOATS = {"F16", "BF16", "F32", "F64"}
+
+
+BUNDLED = "bundle_emb."
+
+
+class Inversion(NamedTuple):
+    """A textual inversion: its file, its word, and how the names of its tensors begin in a file that holds other things too."""
+
+    file: ModelFile
+    word: str
+    prefix: str = ""
+
+
+Known = ModelFile | Inversion
+"""A file of its own, whose name is the word; or a word that some file brings along."""
 
 
 class Vectors(NamedTuple):
@@ -47,14 +63,33 @@ def _vectors(name: str, shape: tuple[int, ...]) -> Vectors:
     return Vectors(name, shape[0] if len(shape) == 2 else 1, shape[-1])
 
 
-def vectors_of(file: ModelFile) -> dict[str, Vectors]:
+def vectors_of(known: Known) -> dict[str, Vectors]:
     """`vectors_in` of a file. Raises BadCheckpoint: it has a problem, or is no textual inversion."""
+    file, _, prefix = _inversion(known)
     if file.problem:
         raise BadCheckpoint(file.problem)
-    found = vectors_in(_header(file.path))
+    header = _header(file.path)
+    if prefix:
+        header = Header({name.removeprefix(prefix): tensor for name, tensor in header.tensors.items() if name.startswith(prefix)}, {})
+    found = {tower: Vectors(prefix + vectors.tensor, vectors.rows, vectors.width) for tower, vectors in vectors_in(header).items()}
     if not found:
         raise BadCheckpoint(f"'{file.path.name}' is not a textual inversion of one word.")
     return found
+
+
+def bundled_in(file: ModelFile) -> list[Inversion]:
+    """The words that a LoRA file brings along, as pivotal tuning writes them. Raises BadCheckpoint."""
+    return [Inversion(file, word, f"{BUNDLED}{word}.") for word in _bundled(file.path, file.fingerprint())] if not file.problem else []
+
+
+@lru_cache(maxsize=64)
+def _bundled(path: Path, state: object) -> tuple[str, ...]:
+    rests = [name.removeprefix(BUNDLED) for name in _header(path).tensors if name.startswith(BUNDLED)]
+    return tuple(dict.fromkeys(rest.rpartition(".string_to_param")[0] or rest.rpartition(".")[0] for rest in rests))
+
+
+def _inversion(known: Known) -> Inversion:
+    return known if isinstance(known, Inversion) else Inversion(known, known.path.stem)
 
 
 def _header(path: Path) -> Header:
@@ -94,27 +129,27 @@ def for_tower(found: Mapping[str, Vectors], kind: str, width: int) -> Vectors | 
     return vectors if vectors is not None and vectors.width == width else None
 
 
-def named_in(text: str, embeddings: Iterable[ModelFile], towers: Towers | None) -> list[tuple[ModelFile, int]]:
+def named_in(text: str, embeddings: Iterable[Known], towers: Towers | None) -> list[tuple[Inversion, int]]:
     """The textual inversions whose names occur in a text and that have vectors for all text encoders, and how many vectors each puts
     into a prompt. Of several with one name, in any case, the first; those that cannot be read are no words, nor are SDXL's for SD 1.
 
     Args:
         towers: of the checkpoint; None: not known, all fit.
     """
-    found: list[tuple[ModelFile, int]] = []
+    found: list[tuple[Inversion, int]] = []
     names: set[str] = set()
-    for file in embeddings:
-        name = file.path.stem.lower()
-        if name not in text.lower() or name in names or file.problem:
+    for inversion in map(_inversion, embeddings):
+        name = inversion.word.lower()
+        if name not in text.lower() or name in names or inversion.file.problem:
             continue
         try:
-            vectors = vectors_of(file)
+            vectors = vectors_of(inversion)
         except BadCheckpoint:
             continue
         if towers is not None and "clip_g" in vectors and "openclip-g" not in towers:
             continue
         fitting = list(vectors.values()) if towers is None else [for_tower(vectors, kind, width) for kind, width in towers.items()]
         if fitting and (counts := {one.rows for one in fitting if one is not None}) and None not in fitting:
-            found.append((file, max(counts)))
+            found.append((inversion, max(counts)))
             names.add(name)
     return found

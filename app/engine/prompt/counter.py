@@ -42,4 +42,4 @@ def count_tokens(file: ModelFile, text: str, embeddings: Sequence[ModelFile] = (
 def words_in(text: str, embeddings: Sequence[ModelFile], vocabulary: Vocabulary, file: ModelFile) -> list[Word]:
     """The textual inversions that a text may name and that fit a checkpoint; of several with one name, in any case, the first."""
     found = named_in(text, embeddings, towers_of(file))
-    return [Word(embedding.path.stem, tuple(vocabulary.ids(embedding.path.stem)), count) for embedding, count in found]
+    return [Word(inversion.word, tuple(vocabulary.ids(inversion.word)), count) for inversion, count in found]

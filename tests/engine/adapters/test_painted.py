@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from app.engine.checkpoints.find import Shelf
 from app.engine.engine import Engine
@@ -24,6 +25,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     made = tiny.parts(0)
     tiny.write_folder(folder / "tiny", made)
     tiny.write_lora(folder / "style.safetensors", made)
+    words = {"bundle_emb.house.string_to_param.*": torch.randn(1, tiny.WIDTH)}
+    save_file(tiny.lora_weights(made) | words, folder / "pivotal.safetensors")
     tiny.write_embedding(folder / "night.safetensors")
     torch.save({"string_to_token": {"*": 265}, "string_to_param": {"*": torch.randn(2, tiny.WIDTH)}, "name": "forest", "step": 5}, folder / "forest.pt")
     none = folder / "none"
@@ -66,6 +69,11 @@ def test_textual_inversions_of_both_kinds_of_file(engine, monkeypatch):
     assert found.facts["TI hashes"].startswith("forest: ") and ", night: " in found.facts["TI hashes"]
     monkeypatch.setattr(engine.shelf, "embeddings", list)
     assert picture(engine, "a forest at night") != found.image.tobytes()
+
+
+def test_words_that_a_lora_brings_along(engine):
+    plain, pivotal = (picture(engine, f"cat<lora:{name}:1>") for name in ("style", "pivotal"))
+    assert plain == pivotal and picture(engine, "a house<lora:style:1>") != picture(engine, "a house<lora:pivotal:1>")
 
 
 def test_the_wrong_family_is_refused_by_name(engine, monkeypatch):

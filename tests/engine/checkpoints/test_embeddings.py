@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from app.engine.checkpoints.embeddings import for_tower, named_in, towers_of, vectors_in, vectors_of
+from app.engine.checkpoints.embeddings import bundled_in, for_tower, named_in, towers_of, vectors_in, vectors_of
 from app.engine.checkpoints.header import Header, Tensor
 from app.engine.checkpoints.recognise import inspect_file
 from app.errors import BadCheckpoint
@@ -46,9 +46,9 @@ def test_only_words_for_all_text_encoders_are_words(tmp_path):
 
     files = [word("dusk", clip_l=(2, 768), clip_g=(3, 1280)), word("dawn", emb_params=(1, 768)), word("noon", clip_g=(1, 1280))]
     said = "dusk, DAWN and noon"
-    assert [(file.name, count) for file, count in named_in(said, files, XL)] == [("dusk", 3)]
-    assert [(file.name, count) for file, count in named_in(said, files, {"clip-l": 768})] == [("dawn", 1)]
-    assert [(file.name, count) for file, count in named_in(said, files, {"openclip-g": 1280})] == [("dusk", 3), ("noon", 1)]
+    assert [(found.word, count) for found, count in named_in(said, files, XL)] == [("dusk", 3)]
+    assert [(found.word, count) for found, count in named_in(said, files, {"clip-l": 768})] == [("dawn", 1)]
+    assert [(found.word, count) for found, count in named_in(said, files, {"openclip-g": 1280})] == [("dusk", 3), ("noon", 1)]
     assert len(named_in(said, files, None)) == 3 and named_in("nothing", files, XL) == []
 
 
@@ -67,3 +67,14 @@ def test_the_text_encoders_of_a_checkpoint_from_its_names_alone(tmp_path):
     assert towers_of(folder) == towers_of(single) == {"clip-l": tiny.WIDTH}
     single.path.unlink()
     assert towers_of(single) is None
+
+
+def test_words_that_a_lora_brings_along(tmp_path):
+    tensors = {"bundle_emb.big cat.string_to_param.*": torch.zeros(2, 768), "lora_unet_x.diff": torch.zeros(2)}
+    tensors |= {"bundle_emb.dusk.clip_l": torch.zeros(1, 768), "bundle_emb.dusk.clip_g": torch.zeros(1, 1280)}
+    save_file(tensors, tmp_path / "x.safetensors")
+    file = inspect_file(tmp_path / "x.safetensors", "x", "lora")
+    words = bundled_in(file)
+    assert [(word.word, word.prefix) for word in words] == [("big cat", "bundle_emb.big cat."), ("dusk", "bundle_emb.dusk.")]
+    assert [found.word for found, _ in named_in("a big cat at dusk", words, {"clip-l": 768})] == ["big cat"]
+    assert vectors_of(words[1])["clip_g"] == ("bundle_emb.dusk.clip_g", 1, 1280)

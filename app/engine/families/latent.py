@@ -5,22 +5,25 @@ Latents are float32 on the CPU everywhere outside this file, so that samplers co
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from app.engine.adapters.apply import Adapters
 from app.engine.adapters.asked import Lora
 from app.engine.adapters.embeddings import dictionary
-from app.engine.checkpoints.embeddings import Towers
+from app.engine.checkpoints.embeddings import Known, Towers
 from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.load import load_networks
 from app.engine.checkpoints.networks import Dtypes, Networks, Parts, TextTower
 from app.engine.device import DevicePlan
 from app.engine.families import group_of
 from app.engine.families.beside import beside_of
-from app.engine.guidance import Guidance, Guided
+from app.engine.guidance import Guidance, Guided, Predict
 from app.engine.placement import Placement
 from app.engine.preview import SD1, Colours, Preview
 from app.engine.prompt.chunks import PLAIN, Reading
@@ -64,7 +67,7 @@ class LatentModel:
         self.placement = Placement({"unet": networks.unet, "vae": networks.vae, **towers, **networks.extras}, plan)
         self.placement.reset()
         self.adapters = Adapters({"unet": networks.unet, **towers}, self.family_group, file.name, plan.device, self.placement)
-        self.embeddings: Sequence[ModelFile] = ()
+        self.embeddings: Sequence[Known] = ()
         self.facts = {"Model hash": file.short_hash(), "Model": file.path.name if file.path.is_dir() else file.path.stem}
         if parts.vae is not None:
             self.facts |= {"VAE hash": parts.vae.short_hash(), "VAE": parts.vae.path.name}
@@ -81,7 +84,7 @@ class LatentModel:
         """Its text encoders, and how wide a token's vector is in each."""
         return {tower.kind: int(tower.network.config.hidden_size) for tower in self._networks.texts}
 
-    def begin(self, loras: Sequence[Lora], embeddings: Sequence[ModelFile]) -> bool:
+    def begin(self, loras: Sequence[Lora], embeddings: Sequence[Known]) -> bool:
         """Before prompts are encoded: which LoRAs act and which textual inversions exist.
 
         Returns:
@@ -176,17 +179,25 @@ class LatentModel:
     def denoiser(self, conditioning: Conditioning, guidance: Guidance, surroundings: Tensor | None = None) -> Guided:
         """The guided `Denoiser`. On the CPU a batch is evaluated picture by picture, so each is bit-identical to a single one.
 
+        A latent consistency model that was distilled with its guidance is told the scale, and asked for the prompt alone.
+
         Args:
             surroundings: (1 or b,n,h,w), what the UNet reads beside x; None for one with 4 input channels.
         """
-        return Guided(self.predict, conditioning, guidance, surroundings, batched=self.plan.batched)
+        predict: Predict = self.predict
+        if self._networks.unet.config.time_cond_proj_dim:
+            predict, guidance = partial(self.predict, scale=guidance.scale), replace(guidance, scale=1.0, rescale=0.0)
+        return Guided(predict, conditioning, guidance, surroundings, batched=self.plan.batched)
 
-    def predict(self, x: Tensor, sigma: float, told: Encoded, surroundings: Tensor | None) -> Tensor:
+    def predict(self, x: Tensor, sigma: float, told: Encoded, surroundings: Tensor | None, scale: float | None = None) -> Tensor:
         """(b,4,h,w) noisy latents and k texts -> (k * b,4,h,w) denoised: the network speaks of x / sqrt(sigma^2 + 1) at the
         timestep of sigma (Karras et al. 2022, section 5 and table 1, "VE" scaling). The surroundings are not scaled.
 
         Networks that predict v (Salimans & Ho 2022, appendix D) answer alpha noise - sigma' z0, with alpha = 1 / sqrt(sigma^2 + 1) and
         sigma' = sigma alpha; with zero terminal SNR the table ends at a large sigma, where denoised is -v.
+
+        Args:
+            scale: the CFG scale that the network itself is told; None: it has no ear for it.
         """
         pictures, (height, width) = x.shape[0], x.shape[2:]
         c_in = 1 / math.sqrt(sigma * sigma + 1)
@@ -198,7 +209,9 @@ class LatentModel:
             given = seen.repeat(told.count, 1, 1, 1).to(self.plan.device, self.plan.dtype)
             texts = told.for_pictures(pictures)
             added = self._added(texts, width * self.latent_factor, height * self.latent_factor)
-            more = {} if added is None else {"added_cond_kwargs": added}
+            more: dict[str, Any] = {} if added is None else {"added_cond_kwargs": added}
+            if scale is not None:
+                more["timestep_cond"] = guidance_embedding(scale, unet.config.time_cond_proj_dim).to(self.plan.device, self.plan.dtype)
             return unet(given, timestep.to(self.plan.device), encoder_hidden_states=texts.states, return_dict=False, **more)[0].float().cpu()
 
         with torch.no_grad():
@@ -246,6 +259,13 @@ class LatentModel:
             small = sum(weight.numel() for weight in self._networks.vae.parameters()) < SMALL_VAE
             self._preview = Preview.fitted(self.decode_latents, self.colours) if small else Preview.of(self.colours)
         return self._preview
+
+
+def guidance_embedding(scale: float, width: int) -> Tensor:
+    """(1,width) float32: a CFG scale as sines and cosines, from Luo et al. 2023, "Latent Consistency Models", section 4.2, and the authors' code."""
+    half = width // 2
+    angles = 1000.0 * (scale - 1) * torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000.0) / (half - 1)))
+    return F.pad(torch.cat([angles.sin(), angles.cos()])[None], (0, width % 2))
 
 
 def networks_of(file: ModelFile, parts: Parts, plan: DevicePlan) -> Networks:

@@ -91,3 +91,26 @@ def test_the_preview_is_ready_when_asked(model):
     preview = model.prepare_preview()
     assert preview(X).size == (64, 64) and model.prepare_preview() is preview and model.bytes > 1_000_000
     assert replace(model.file, name="x").title == "x"
+
+
+def test_a_consistency_model_is_told_the_scale_and_asked_once(tmp_path):
+    from diffusers import LatentConsistencyModelPipeline
+
+    made = tiny.parts(3)
+    unet = type(made.unet)(**{**made.unet.config, "time_cond_proj_dim": 32})
+    told_by = unet.state_dict()
+    unet.load_state_dict(told_by | made.unet.state_dict())
+    path = tiny.write_folder(tmp_path / "lcm", replace(made, unet=unet.eval()))
+    other = load(inspect_folder(path, "lcm"), Parts(), DevicePlan())
+    told, sigma, network = other.encode_prompt("a cat", "night"), 2.0, other.placement.networks["unet"]
+    embedded = LatentConsistencyModelPipeline.get_guidance_scale_embedding(None, torch.tensor([7.0]), 32)
+    seen = []
+    handle = network.register_forward_pre_hook(lambda module, given, named: seen.append((given[0].shape[0], named["timestep_cond"])), with_kwargs=True)
+    found = other.denoiser(told, Guidance(8.0))(X, sigma)
+    handle.remove()
+    [(count, given)] = seen
+    c = 1 / math.sqrt(sigma**2 + 1)
+    with torch.no_grad():
+        answer = network(X * c, torch.tensor([other.table.timestep(sigma)]), tiny.both(told)[0], timestep_cond=embedded)[0]
+    assert count == 1 and torch.allclose(given, embedded, atol=1e-4) and torch.allclose(found, X - sigma * answer, atol=1e-4)
+    assert not torch.allclose(other.denoiser(told, Guidance(2.0))(X, sigma), found, atol=1e-3)

@@ -16,6 +16,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from app.engine.checkpoints.finite import is_finite
 from app.engine.checkpoints.source import DTYPES
 from app.engine.merging.plan import Plan, Step
 from app.engine.merging.reader import SLICE, Reader
@@ -146,8 +147,8 @@ def _packed(values: Tensor, step: Step) -> Tensor:
     """float32 values as the bytes that are written. Raises BadCheckpoint when they are no numbers, WorkFailed when they became none."""
     dtype = DTYPES[step.dtype]
     packed = values.to(dtype)
-    if not torch.isfinite(packed.float()).all():
-        if not torch.isfinite(values).all():
+    if not is_finite(packed):
+        if not is_finite(values):
             raise BadCheckpoint(f"'{step.name}' holds NaN or infinite numbers in one of the checkpoints.", "Download it again.")
         raise WorkFailed(f"'{step.name}' holds values up to {values.abs().max():.0f}, which {step.dtype} cannot hold.", "Save as bf16 or fp32.")
     return packed.view(torch.uint8)

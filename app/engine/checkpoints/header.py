@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -221,14 +222,14 @@ def _checked(path: Path, entries: dict[str, Any], start: int, size: int) -> dict
         BadCheckpoint: they do not lie one after the other, from the header's end to the file's end.
     """
     rows = entries.values()
-    dtypes, shapes, offsets = [row["dtype"] for row in rows], [tuple(row["shape"]) for row in rows], [row["data_offsets"] for row in rows]
-    begins, ends = ([begin for begin, _ in offsets], [end for _, end in offsets])
-    kinds = {key: math.prod(key[1]) * ITEM_BYTES.get(key[0], -1) for key in set(zip(dtypes, shapes, strict=True))}
-    numbers = [*chain.from_iterable(shapes), *begins, *ends]
-    known = ITEM_BYTES.keys() >= set(dtypes)
-    plain = not numbers or (known and set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) < MAX_NUMBER)
-    spans = list(map(sub, ends, begins))
-    if not plain or spans != list(map(kinds.__getitem__, zip(dtypes, shapes, strict=True))):
+    kinds = [(row["dtype"], tuple(row["shape"])) for row in rows]
+    pairs = [row["data_offsets"] for row in rows]
+    places, counts = [*chain.from_iterable(pairs)], Counter(kinds)
+    amounts = {kind: math.prod(kind[1]) * ITEM_BYTES.get(kind[0], -1) for kind in counts}
+    whole = set(map(type, places)) | set(map(type, chain.from_iterable(shape for _, shape in kinds))) <= {int}
+    begins, ends, spans = places[::2], places[1::2], [amounts[kind] for kind in kinds]
+    bearable = all(0 <= side < MAX_NUMBER for _, shape in counts for side in shape) if whole else False
+    if not bearable or not set(map(len, pairs)) <= {2} or min(amounts.values(), default=0) < 0 or list(map(sub, ends, begins)) != spans:
         for name, row in entries.items():
             _check(name, row)
     place = start + max(ends, default=0)
@@ -238,10 +239,10 @@ def _checked(path: Path, entries: dict[str, Any], start: int, size: int) -> dict
         raise BadCheckpoint(f"'{path.name}' is truncated: it has {size} bytes, its header promises {place}.", "Download it again.")
     if size > place:
         raise BadCheckpoint(f"'{path.name}' is damaged: it has {size} bytes, its header describes {place}.")
-    amounts: dict[str, int] = {}
-    for dtype, span in zip(dtypes, spans, strict=True):
-        amounts[dtype] = amounts.get(dtype, 0) + span
-    return amounts
+    found: Counter[str] = Counter()
+    for kind, count in counts.items():
+        found[kind[0]] += amounts[kind] * count
+    return dict(found)
 
 
 def _check(name: str, row: dict[str, Any]) -> None:

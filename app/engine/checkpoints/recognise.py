@@ -82,7 +82,8 @@ def _described(path: Path, name: str, size: int, header: Header, hashes: Hashes 
         width=_width(kind, header), network=_network(header) if kind == "lora" else "",
     )  # fmt: skip
     if kind in ("checkpoint", "lora"):
-        found = replace(found, variant=variant_of(path.stem, title, sidecar.title, sidecar.version) or ("lcm" if distilled(header) else ""))
+        variant = variant_of(path.stem, title, sidecar.title, sidecar.version)
+        found = replace(found, variant=variant or ("lcm" if kind == "checkpoint" and distilled(header) else ""))
     return _as_checkpoint(found, header, inputs) if kind == "checkpoint" else found
 
 

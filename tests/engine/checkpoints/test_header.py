@@ -79,6 +79,8 @@ CRAFTED = {
     "overlap": ({"a": A, "b": {**A, "data_offsets": [4, 12]}}, bytes(12), "overlap or leave gaps"),
     "gap": ({"a": A, "b": {**A, "data_offsets": [16, 24]}}, bytes(24), "overlap or leave gaps"),
     "negative": ({"a": {**A, "shape": [-2]}}, bytes(8), "impossible shape"),
+    "two negatives": ({"a": {**A, "shape": [-1, -2]}}, bytes(8), "impossible shape"),
+    "shifted places": ({"a": {**A, "data_offsets": [0]}, "b": {**A, "data_offsets": [8, 8, 16]}}, bytes(16), "not a list of tensors"),
     "boolean": ({"a": {**A, "shape": [True, 2]}}, bytes(8), "impossible shape"),
     "huge": ({"a": {**A, "shape": [2**62, 2**62]}}, bytes(8), "impossible shape"),
     "too small": ({"a": {**A, "shape": [3]}}, bytes(8), "its shape needs 12"),

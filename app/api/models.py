@@ -1,11 +1,10 @@
 """/v1/models: what lies on the shelf, with what its user says of it. Everybody may look; guests change nothing, and see no paths."""
 
+import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.api.bodies import read_json
@@ -28,7 +27,6 @@ from app.studio import Owner, Studio
 
 PICTURE = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": FILE_CSP}
 """Addresses of pictures name their version."""
-ORDER = ("checkpoint", "lora", "embedding", "vae", "text encoder")
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -42,26 +40,25 @@ PICTURE_BODY = body(picture={"type": "string", "title": "Id of a saved picture"}
 
 
 @router.get("")
-def listing(studio: House, owner: Visitor, checkpoint: str = "") -> JSONResponse:
+def listing(studio: House, owner: Visitor, checkpoint: str = "") -> Response:
     """All models. With `checkpoint` each of the others says in `fits` whether it can be used with that one."""
-    return JSONResponse(record(studio, owner, checkpoint), headers=FRESH)
+    return told(record(studio, owner, checkpoint))
 
 
 @router.post("/refresh")
-def refresh(studio: House, owner: Visitor, checkpoint: str = "") -> JSONResponse:
+def refresh(studio: House, owner: Visitor, checkpoint: str = "") -> Response:
     """Look through the folders again; answers as GET does."""
     studio.shelf.refresh()
-    return JSONResponse(record(studio, owner, checkpoint), headers=FRESH)
+    return told(record(studio, owner, checkpoint))
 
 
 @router.get("/defaults")
-def defaults(studio: House, checkpoint: str = "") -> JSONResponse:
+def defaults(studio: House, checkpoint: str = "") -> Response:
     """Request fields that suit a checkpoint, found by any of its names ("": the first); `saved` are those that a person chose."""
     file = studio.shelf.checkpoint(checkpoint)
     saved = studio.cards.get(file.kind, file.name).defaults
     natives = sorted({found.native for found in studio.shelf.checkpoints() if found.native})
-    found = {"name": speakable(file.name), "defaults": {**defaults_of(file), **saved}, "saved": saved, "natives": natives}
-    return JSONResponse(found, headers=FRESH)
+    return told({"name": file.name, "defaults": {**defaults_of(file), **saved}, "saved": saved, "natives": natives})
 
 
 @router.get("/{kind}/{name:path}/preview", response_class=Response)
@@ -71,27 +68,32 @@ def preview(kind: str, name: str, studio: House) -> Response:
 
 
 @router.post("/{kind}/{name:path}/preview", openapi_extra=PICTURE_BODY)
-async def choose_preview(kind: str, name: str, request: Request, studio: House, owner: Visitor) -> JSONResponse:
+async def choose_preview(kind: str, name: str, request: Request, studio: House, owner: Visitor) -> Response:
     """Make a saved picture the sample picture of a model."""
     check_house(owner)
     given = (await read_json(request)).get("picture")
     if not isinstance(given, str):
         raise BadRequest("picture is missing; it must be the id of a saved picture.")
-    return JSONResponse(await run_in_threadpool(use_picture, studio, owner, find(studio, kind, name), given), headers=FRESH)
+    return told(await run_in_threadpool(lambda: use_picture(studio, owner, find(studio, kind, name), given)))
 
 
 @router.get("/{kind}/{name:path}")
-def show(kind: str, name: str, studio: House, owner: Visitor) -> JSONResponse:
+def show(kind: str, name: str, studio: House, owner: Visitor) -> Response:
     """One model."""
-    return JSONResponse(model_json(studio, owner, find(studio, kind, name)), headers=FRESH)
+    return told(model_json(studio, owner, find(studio, kind, name)))
 
 
 @router.put("/{kind}/{name:path}", openapi_extra=CARD_BODY)
-async def change(kind: str, name: str, request: Request, studio: House, owner: Visitor) -> JSONResponse:
+async def change(kind: str, name: str, request: Request, studio: House, owner: Visitor) -> Response:
     """Change what is said of a model: notes, favourite, triggers, weight, and for checkpoints defaults. What is not named stays."""
     check_house(owner)
-    file, changes = find(studio, kind, name), await read_json(request)
-    return JSONResponse(await run_in_threadpool(keep, studio, owner, file, changes), headers=FRESH)
+    changes = await read_json(request)
+    return told(await run_in_threadpool(lambda: keep(studio, owner, find(studio, kind, name), changes)))
+
+
+def told(found: dict[str, Any]) -> Response:
+    """As JSON. Names of files may hold bytes that no text has; they become U+FFFD."""
+    return Response(speakable(json.dumps(found, ensure_ascii=False)), media_type="application/json", headers=FRESH)
 
 
 def check_house(owner: Owner) -> None:
@@ -99,18 +101,10 @@ def check_house(owner: Owner) -> None:
         raise Refused("Guests may look at the models, but not change what is said of them.")
 
 
-def shelves(studio: Studio) -> dict[str, Callable[[], list[ModelFile]]]:
-    """The lists of the shelf, by the kind of what is on them."""
-    shelf = studio.shelf
-    lists = (shelf.checkpoints, shelf.loras, shelf.embeddings, shelf.vaes, shelf.text_encoders)
-    return dict(zip(ORDER, lists, strict=True))
-
-
 def find(studio: Studio, kind: str, name: str) -> ModelFile:
     """The model of exactly that kind and name: a path never comes from an address. Raises NotFound."""
-    files = shelves(studio).get(kind)
-    for file in files() if files else ():
-        if speakable(file.name) == name:
+    for file in studio.shelf.everything():
+        if file.kind == kind and speakable(file.name) == name:
             return file
     raise NotFound("There is no such model.", "Refresh the list of models.")
 
@@ -121,8 +115,8 @@ def record(studio: Studio, owner: Owner, checkpoint: str) -> dict[str, Any]:
         chosen = studio.shelf.checkpoint(checkpoint)
     except StudioError:
         chosen = None
-    found = [model_json(studio, owner, file, chosen) for files in shelves(studio).values() for file in files()]
-    about = {"name": speakable(chosen.name), "family": chosen.family, "label": label_of(chosen)} if chosen else None
+    found = [model_json(studio, owner, file, chosen) for file in studio.shelf.everything()]
+    about = {"name": chosen.name, "family": chosen.family, "label": label_of(chosen)} if chosen else None
     return {"models": found, "checkpoint": about, "may_write": not owner.guest}
 
 
@@ -131,7 +125,7 @@ def model_json(studio: Studio, owner: Owner, file: ModelFile, chosen: ModelFile 
     card, side = studio.cards.get(file.kind, file.name), file.sidecar
     words = card.triggers or file.triggers or ((side.activation,) if side.activation else ())
     version = studio.model_previews.version(file)
-    told = {
+    found = {
         "kind": file.kind, "name": file.name, "file": file.path.name, "family": file.family, "group": group_of(file.family), "family_label": label_of(file),
         "label": file.label or side.title, "variant": file.variant, "prediction": file.prediction, "precision": file.precision, "size": file.size,
         "native": file.native, "hash": file.known_hash(), "description": file.description or side.description, "problem": file.problem,
@@ -140,17 +134,10 @@ def model_json(studio: Studio, owner: Owner, file: ModelFile, chosen: ModelFile 
         "fits": None if chosen is None or file.kind == "checkpoint" or file.problem else fits(file, chosen), "version": version,
     }  # fmt: skip
     if file.kind in ("checkpoint", "lora"):  # of a LoRA what it suits, few steps for example
-        told["defaults"] = {**defaults_of(file), **card.defaults}
+        found["defaults"] = {**defaults_of(file), **card.defaults}
     if not owner.guest:
-        told["path"] = str(file.path)
-    return {name: plain(value) for name, value in told.items()}
-
-
-def plain(value: Any) -> Any:
-    """Text that can be sent: names of files may hold bytes that no text has."""
-    if isinstance(value, str):
-        return speakable(value)
-    return [plain(item) for item in value] if isinstance(value, list) else value
+        found["path"] = str(file.path)
+    return found
 
 
 def label_of(file: ModelFile) -> str:

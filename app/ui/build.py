@@ -46,8 +46,8 @@ def build(studio: Studio) -> gr.Blocks:
         for panel in panels:
             connect(panel, studio, page)
         connect_sending(panels, galleries, bar, studio)
-        lists, known = connect_refresh(panels, studio, page)
-        models.connect(shelf, panels, bar, known, lists, QUIET)
+        lists, listed = connect_refresh(panels, studio, page)
+        models.connect(shelf, panels, bar, listed, lists, QUIET)
     page.queue(default_concurrency_limit=None, max_size=EVENTS, api_open=False)
     page._queue.sleep_when_free = 0.02  # seconds; Gradio polls a thousand times a second, which costs 7 % of a core
     page._queue.progress_update_sleep_when_free = 0.2

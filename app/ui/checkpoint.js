@@ -24,13 +24,24 @@ darkroom.checkpoints = (() => {
     const changed = names.filter((name) => name !== "checkpoint" && !same(next[name], now[name]));
     before[task] = {values: now, record: last, names: changed};
     delete offers[task];
+    darkroom.fresh[task] = false;
     store.set("brought." + task, {set: mine, was: Object.fromEntries(Object.keys(mine).map((name) => [name, base[name]]))});
     faces[task]?.tell(found.name, Object.fromEntries(changed.map((name) => [name, next[name]])));
     return names.map((name) => next[name]);
   }
 
-  /* A name that is on no list stays as it is, so that Generate can say so. */
-  async function chosen(task, names, current) {
+  /* A name that is on no list stays as it is, so that Generate can say so. A picker tells of one choice twice, with the same values:
+     the second time the answer is the first one's, or what was just set would be taken for set by hand. */
+  const asked = {};
+  function chosen(task, names, current) {
+    const key = JSON.stringify(current), last = asked[task];
+    if (last?.key === key && Date.now() - last.at < 3000) return last.answer;
+    const answer = choose(task, names, current);
+    asked[task] = {key, answer, at: Infinity};
+    answer.then(() => { if (asked[task].answer === answer) asked[task].at = Date.now(); });
+    return answer;
+  }
+  async function choose(task, names, current) {
     const name = current[names.indexOf("checkpoint")];
     if (!name) return current;
     try { return fill(task, names, current, await settings(name)); } catch { faces[task]?.hush(); return current; }
@@ -52,6 +63,7 @@ darkroom.checkpoints = (() => {
     let found;
     try { found = await settings(now.checkpoint); }
     catch { try { found = await settings(""); } catch { return current; } }
+    if (!darkroom.fresh[task]) return names.map((name, index) => values[task]?.[name] ?? current[index]);  // something was chosen meanwhile
     const natives = SIZES.some((name) => name in plain) ? found.natives : [...found.natives, now.width];  // a size that was moved in stays
     const mine = wanted({...found, natives}, now, names), live = values[task] || now;
     store.set("brought." + task, {set: mine, was: {...mine, ...Object.fromEntries(Object.entries(plain).filter(([name]) => name in mine))}});
@@ -94,6 +106,7 @@ darkroom.checkpoints = (() => {
     await darkroom.models.put("checkpoint", name, {defaults: {...saved, ...mine}});
     const kept = Object.fromEntries(Object.entries(mine).filter(([, value]) => value != null));
     const last = record(task), {plain} = faces[task], was = Object.fromEntries(Object.keys(kept).map((field) => [field, last.was[field] ?? plain[field] ?? kept[field]]));
+    darkroom.fresh[task] = false;
     store.set("brought." + task, {set: kept, was});
     return name;
   }

@@ -26,7 +26,7 @@ darkroom.ModelDetails = class {
       el("div", {class: "dr-details-columns"},
         el("div", {class: "dr-details-side"}, face,
           shelf.mayWrite ? el("button", {type: "button", class: "dr-small dr-choose-picture", onclick: () => this.offer()}, "Choose a picture of yours …") : null, this.strip,
-          model.problem ? null : el("button", {type: "button", class: "dr-small on dr-details-use", onclick: () => { shelf.use(model); this.dialog.close(); }}, shelf.doing(model))),
+          !models.usable(model) ? null : el("button", {type: "button", class: "dr-small on dr-details-use", onclick: () => { shelf.use(model); this.dialog.close(); }}, shelf.doing(model))),
         el("div", {class: "dr-details-main"}, said ? el("p", {class: model.problem ? "dr-model-problem" : "dr-model-reason"}, said) : null,
           this.facts(), this.words(), this.notes(), model.defaults ? this.defaults() : null,
           model.description ? el("details", {open: model.description.length < 400}, el("summary", {}, "What it says of itself"), el("p", {class: "dr-description"}, model.description)) : null)),
@@ -36,7 +36,7 @@ darkroom.ModelDetails = class {
   facts() {
     const {el, models} = darkroom, {model} = this;
     const kinds = {epsilon: "noise (epsilon)", v_prediction: "velocity (v)", sample: "the picture"};
-    const rows = [["Kind", models.ONE[model.kind]], ["Made for", model.family_label || "not known"], ["Variant", model.variant], ["Predicts", model.kind === "checkpoint" ? kinds[model.prediction] : ""],
+    const rows = [["Kind", models.ONE[model.kind] || model.kind], ["Made for", model.family_label || "not known"], ["Variant", model.variant], ["Predicts", model.kind === "checkpoint" ? kinds[model.prediction] : ""],
       ["Native size", model.kind === "checkpoint" && model.native ? `${model.native} × ${model.native}` : ""], ["Stored as", model.precision], ["Size", models.size(model.size)],
       ["Hash", model.hash], ["File", model.path || model.file]];
     return el("dl", {class: "dr-facts"}, ...rows.filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));

@@ -2,8 +2,8 @@
 /* The tab "Models": everything on the shelf as cards, from /v1/models. Strangers' texts go into the page as text, never as HTML. */
 darkroom.models = (() => {
   const {ask} = darkroom;
-  const KINDS = {checkpoint: "Checkpoints", lora: "LoRAs", embedding: "Embeddings", vae: "VAEs", "text encoder": "Text encoders"};
-  const ONE = {checkpoint: "checkpoint", lora: "LoRA", embedding: "embedding", vae: "VAE", "text encoder": "text encoder"};
+  const KINDS = {checkpoint: "Checkpoints", lora: "LoRAs", embedding: "Embeddings", vae: "VAEs", "text encoder": "Text encoders", other: "Other files"};
+  const ONE = {checkpoint: "checkpoint", lora: "LoRA", embedding: "embedding", vae: "VAE", "text encoder": "text encoder", other: "other file"};
   const FIELD = {checkpoint: "checkpoint", vae: "vae", "text encoder": "text_encoder"};
   const address = (kind, name) => `/v1/models/${[kind, ...name.split("/")].map(encodeURIComponent).join("/")}`;
   const json = (body) => new Blob([JSON.stringify(body)], {type: "application/json"});
@@ -23,8 +23,11 @@ darkroom.models = (() => {
     if (model.missing.length) return `Has no ${model.missing.join(" and no ")} of its own: choose ${model.missing.length > 1 ? "them" : "one"} under More.`;
     return "";
   }
+  /* What cannot be picked at all (a ControlNet, a file of no kind that is known) is told, too. */
+  const group = (model) => (model.kind in KINDS ? model.kind : "other");
+  const usable = (model) => !model.problem && model.kind in KINDS;
   const facts = (model) => [size(model.size), model.precision, model.hash].filter(Boolean).join(" · ");
-  return {KINDS, ONE, FIELD, put, usePicture, address, size, title, short, picture, piece, called, reason, facts};
+  return {KINDS, ONE, FIELD, put, usePicture, address, size, title, short, picture, piece, called, reason, facts, group, usable};
 })();
 
 darkroom.shelf = (host) => { darkroom.theShelf = new darkroom.Shelf(host); };
@@ -105,18 +108,18 @@ darkroom.Shelf = class {
 
   /* ---- what is shown */
   filter() {
-    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const {models} = darkroom, words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const matching = this.all.filter((model) => words.every((word) => model.sought.includes(word)));
     for (const button of this.kinds.children) {
-      const number = matching.filter((model) => model.kind === button.dataset.kind).length;
+      const number = matching.filter((model) => models.group(model) === button.dataset.kind).length;
       button.lastChild.textContent = number ? ` ${number}` : "";
       button.classList.toggle("on", button.dataset.kind === this.kind);
       button.setAttribute("aria-pressed", String(button.dataset.kind === this.kind));
-      button.hidden = !this.all.some((model) => model.kind === button.dataset.kind) && button.dataset.kind !== this.kind;
+      button.hidden = !this.all.some((model) => models.group(model) === button.dataset.kind) && button.dataset.kind !== this.kind;
     }
     this.fittingLabel.hidden = this.kind === "checkpoint";
     const ranks = (model) => [model.favourite ? 0 : 1, model.problem ? 1 : 0];
-    this.found = matching.filter((model) => model.kind === this.kind && !(this.fitting.checked && this.kind !== "checkpoint" && model.fits === false))
+    this.found = matching.filter((model) => models.group(model) === this.kind && !(this.fitting.checked && this.kind !== "checkpoint" && model.fits === false))
       .map((model, index) => [ranks(model), index, model]).sort(([one, at], [other, to]) => one[0] - other[0] || one[1] - other[1] || at - to).map(([, , model]) => model);
     this.grid.replaceChildren();
     this.drawn = 0;
@@ -125,7 +128,7 @@ darkroom.Shelf = class {
   }
 
   tell(searching) {
-    const {KINDS, ONE} = darkroom.models, number = this.found.length, name = number === 1 ? ONE[this.kind] : KINDS[this.kind].replace(/^(Ch|Em|Te)/, (start) => start.toLowerCase());
+    const {KINDS, ONE} = darkroom.models, number = this.found.length, name = number === 1 ? ONE[this.kind] : KINDS[this.kind].replace(/^(Ch|Em|Te|Ot)/, (start) => start.toLowerCase());
     const about = this.about && this.kind !== "checkpoint" ? ` Bright ones fit ${this.about.name} (${this.about.label}), the checkpoint of ${darkroom.TITLES[darkroom.lastTask()]}.` : "";
     this.count.textContent = `${number} ${name}.${number ? about : ""}`;
     this.empty.hidden = number > 0;
@@ -152,7 +155,7 @@ darkroom.Shelf = class {
     const more = model.triggers.length > 3 ? el("span", {class: "dr-hint"}, `+${model.triggers.length - 3}`) : null;
     const badge = model.family_label ? el("span", {class: "dr-badge"}, model.family_label) : null;
     return el("article", {class: "dr-model" + (model.problem ? " broken" : model.fits === false ? " dim" : ""), "data-kind": model.kind, "data-name": model.name, "aria-label": name},
-      el("button", {type: "button", class: "dr-model-use", title: this.doing(model), "aria-label": `${this.doing(model)}: ${name}`, disabled: Boolean(model.problem), onclick: () => this.use(model)},
+      el("button", {type: "button", class: "dr-model-use", title: this.doing(model), "aria-label": `${this.doing(model)}: ${name}`, disabled: !models.usable(model), onclick: () => this.use(model)},
         el("span", {class: "dr-model-face"}, face), el("span", {class: "dr-model-name"}, name)),
       el("div", {class: "dr-model-badges"}, badge, model.variant ? el("span", {class: "dr-badge"}, model.variant) : null), star,
       el("div", {class: "dr-model-body"},
@@ -161,7 +164,7 @@ darkroom.Shelf = class {
         words.length ? el("div", {class: "dr-words"}, ...words, more) : null,
         model.notes ? el("div", {class: "dr-model-notes"}, model.notes) : null,
         el("div", {class: "dr-model-foot"},
-          model.problem ? el("span") : el("label", {class: "dr-check"}, el("input", {type: "checkbox", class: "dr-pick", checked: this.picks.has(this.key(model)), onchange: (event) => this.pick(model, event.target.checked)}), "Compare"),
+          !models.usable(model) ? el("span") : el("label", {class: "dr-check"}, el("input", {type: "checkbox", class: "dr-pick", checked: this.picks.has(this.key(model)), onchange: (event) => this.pick(model, event.target.checked)}), "Compare"),
           el("button", {type: "button", class: "dr-small dr-more-about", "aria-label": `Details: ${name}`, onclick: () => this.details.open(model)}, "Details"))));
   }
 

@@ -25,12 +25,13 @@ EMBEDDED = ROOT / "models" / "embedded"
 
 @pytest.fixture
 def shelf(settings: Settings) -> Iterator[Studio]:
-    """A studio whose shelf holds what ships, and two files of a user: the LoRA "styles/ink" with a sidecar, and a broken one."""
+    """A studio whose shelf holds what ships, and files of a user: the LoRA "styles/ink" with a sidecar, a broken one, and one of no kind."""
     folder = settings.checkpoint_dirs[0] / "styles"
     folder.mkdir()
     shutil.copy(EMBEDDED / "loras" / "darkroom-lcm.safetensors", folder / "ink.safetensors")
     (folder / "ink.json").write_text(json.dumps({"description": "Ink.", "notes": "from A1111", "activation text": "ink drawing", "preferred weight": 0.7}))
     (folder / "lora broken #1.safetensors").write_bytes(b"\x40\0\0\0\0\0\0\0{")
+    (folder / "odd.safetensors").write_bytes(b"\x3a\0\0\0\0\0\0\0" + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(58) + bytes(4))
     studio = Studio(replace(settings, root=ROOT))
     yield studio
     studio.close()
@@ -64,6 +65,7 @@ def test_the_list_says_what_everything_is(client: TestClient) -> None:
     ink = found["lora", "styles/ink"]
     assert (ink["notes"], ink["weight"], ink["file"], ink["own"]["notes"]) == ("from A1111", 0.7, "ink.safetensors", "")
     assert "ink drawing" in ink["triggers"]
+    assert found["unknown", "styles/odd"]["problem"]
     assert "truncated" in next(item for item in record["models"] if "broken" in item["name"])["problem"]
     assert (record["checkpoint"]["name"], record["may_write"]) == ("darkroom-base", True)
     assert client.get("/v1/models?checkpoint=gone").json()["checkpoint"] is None
@@ -155,6 +157,6 @@ def test_refresh_sees_new_files(client: TestClient, shelf: Studio) -> None:
 
 def test_a_name_that_is_no_text_can_be_told(client: TestClient, shelf: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = replace(shelf.shelf.lora("styles/ink"), name="ink\udcff", label="a\ud800b")
-    monkeypatch.setattr(Shelf, "loras", lambda self: [odd])
+    monkeypatch.setattr(Shelf, "everything", lambda self: [odd])
     assert model(client, "lora", "ink\ufffd")["label"] == "a\ufffdb"
     assert client.put("/v1/models/lora/ink\ufffd", json={"notes": "odd"}).json()["notes"] == "odd"

@@ -148,7 +148,7 @@ def test_settings_are_saved_with_a_checkpoint_and_leave_with_it(visit, shelf):
     page.locator("#txt2img_brought .dr-save-defaults").click()
     expect(page.locator("#txt2img_brought .dr-note")).to_contain_text("mine brings these settings along")
     assert shelf.cards.get("checkpoint", "mine").defaults["steps"] == 7
-    for name, expected in (("darkroom-neon", before), ("mine", "7")):
+    for name, expected in (("darkroom-watercolour", before), ("mine", "7")):
         field.click()
         field.fill(name)
         page.get_by_role("option", name=name, exact=True).last.click()
@@ -173,9 +173,10 @@ def test_two_checkpoints_are_compared_with_one_prompt_and_seed(visit, shelf):
 
 @pytest.mark.browser
 def test_two_thousand_cards_are_drawn_as_they_are_reached(visit, shelf, monkeypatch):
-    torn = next(file for file in shelf.shelf.loras() if file.problem)
+    files = shelf.shelf.everything()
+    torn = next(file for file in files if file.kind == "lora" and file.problem)
     many = [replace(torn, name=f"style {number}", problem="", family="sdxl") for number in range(2000)]
-    monkeypatch.setattr(Shelf, "loras", lambda self: many)
+    monkeypatch.setattr(Shelf, "everything", lambda self: [*(file for file in files if file.kind != "lora"), *many])
     page = visit(390, 844)
     page.locator(".overflow-menu > button").click()
     page.locator(".overflow-dropdown button").filter(has_text="Models").click()

@@ -10,7 +10,7 @@ from app.engine.adapters.asked import Lora, asked, at_step
 from app.engine.adapters.embeddings import embeddings_in
 from app.engine.adapters.hashes import network_hash
 from app.engine.adapters.steps import in_steps
-from app.engine.checkpoints.embeddings import bundled_in
+from app.engine.checkpoints.embeddings import Known, bundled_in
 from app.engine.denoise import Denoiser, Start, denoise, levels_for
 from app.engine.families.latent import LatentModel
 from app.engine.guidance import Guidance, PictureByPicture, asks_unguided
@@ -207,7 +207,7 @@ class Brush:
         text, networks = extract_networks(strip_comments(prompt))
         negative, _ = extract_networks(strip_comments(negative))
         loras = self._loras(networks)
-        embeddings = [*(word for lora in loras for word in bundled_in(lora.file)), *self._shop.shelf.embeddings()]
+        embeddings: list[Known] = [*(word for lora in loras for word in bundled_in(lora.file)), *self._shop.shelf.embeddings()]
         if self.model.begin(at_step(loras, 1), embeddings):
             self._told = None
         guidance = self._guidance()

@@ -11,6 +11,9 @@ PAIR, MAX_PAIRS = ("sd1", "sdxl-refiner"), 24
 TOWERS = {"sdxl": {"sdxl", "sd1", "sdxl-refiner"}, "sdxl-refiner": {"sdxl-refiner", "sdxl"}}
 """Group of a checkpoint -> families of the text encoder files that hold one that it reads: SDXL's two may lie in two files."""
 
+TOLD = {"sd1", "sd2", "sdxl", "sdxl-refiner"}
+"""Groups whose LoRAs are told apart; whether one fits a checkpoint of an extension's own group, its layers say."""
+
 
 def fits(file: ModelFile, checkpoint: ModelFile) -> bool:
     """Whether a LoRA, an embedding, a VAE or a text encoder can be used with a checkpoint.
@@ -53,7 +56,7 @@ def other_family(file: ModelFile, name: str, group: str) -> str:
         group: what its LoRAs must be made for, see `app.engine.families.group_of`.
     """
     theirs = group_of(file.family)
-    if theirs in ("", "unknown", group):
+    if theirs in ("unknown", group) or group not in TOLD:
         return ""
     return f"'{file.name}' is {LABELS.get(theirs, 'a ' + theirs)} LoRA; '{name}' is {LABELS.get(group, 'a ' + group)} checkpoint."
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine.checkpoints.fits import fits, lacking, pairs, those_that_fit
+from app.engine.checkpoints.fits import fits, lacking, other_family, pairs, those_that_fit
 from app.engine.checkpoints.header import ModelFile
 
 
@@ -61,3 +61,9 @@ def test_two_files_stand_for_sdxls_text_encoders() -> None:
     disk = [one("text encoder", "sd1", "clip-l"), one("text encoder", "sdxl-refiner", "clip-g"), one("text encoder", "sd2", "clip-h")]
     assert pairs(disk) == ["clip-l + clip-g"]
     assert lacking(bare, None, (), disk) == "'bare' holds no text encoder. Name one in the field Text encoder: 'clip-l + clip-g'."
+
+
+def test_loras_of_other_families_are_told_and_an_extensions_own_group_is_for_its_layers_to_say() -> None:
+    assert other_family(one("lora", "sdxl", "ink"), "mine", "sd1") == "'ink' is an SDXL LoRA; 'mine' is an SD 1.x checkpoint."
+    assert other_family(one("lora", "flux", "ink"), "mine", "sdxl") == "'ink' is a FLUX LoRA; 'mine' is an SDXL checkpoint."
+    assert [other_family(one("lora", family), "mine", group) for family, group in (("sd1", "sd1"), ("unknown", "sd2"), ("sd1", "mine"))] == [""] * 3

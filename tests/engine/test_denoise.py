@@ -9,6 +9,7 @@ import torch
 from app.engine.denoise import Start, denoise
 from app.engine.noise import Stream
 from app.engine.samplers import SAMPLERS
+from app.engine.scene import Scene
 from app.engine.schedules import TrainingTable, sigmas_for
 from app.errors import Cancelled
 
@@ -290,3 +291,10 @@ def test_what_stands_outside_the_mask_is_continued():
     twice, often = continued("Euler", 10, rounds=2), continued("Euler", 20, rounds=5)
     assert replaced < 0.5 < fresh < twice < often, (replaced, fresh, twice, often)
     assert twice > 0.62 and often > 0.9
+
+
+def test_the_start_of_one_picture_has_its_own_scene_or_the_only_one() -> None:
+    scenes = Scene.blank(64, 64), Scene.blank(64, 64)
+    noise = torch.zeros(2, 4, 8, 8)
+    assert Start(noise, scenes=scenes).row(1).scenes == scenes[1:] and Start(noise, scenes=scenes[:1]).row(1).scenes == scenes[:1]
+    assert Start(noise).row(1).scenes == () and Start(noise).row(1).noise.shape[0] == 1

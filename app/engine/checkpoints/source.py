@@ -60,7 +60,7 @@ class Source:
 
     def read(self, entry: Entry, start: int, into: Tensor) -> None:
         """Values from `start` on, as they are stored, into a tensor of the stored type."""
-        memory = memoryview(into.view(torch.uint8).numpy()).cast("B")
+        memory = into.view(torch.uint8).numpy().data
         self._file.seek(entry.begin + start * into.element_size())
         done = 0
         while done < len(memory) and (count := self._file.readinto(memory[done:])):  # type: ignore[attr-defined]

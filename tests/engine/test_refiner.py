@@ -243,7 +243,7 @@ def test_the_base_model_can_be_freed_before_the_refiner_is_loaded(engine: Engine
     models["a"].__dict__.update(engine.acquire("a").__dict__)
     watch = weakref.ref(models["a"])
 
-    def acquire(checkpoint: str, vae: str) -> Any:
+    def acquire(checkpoint: str, vae: str, text_encoder: str) -> Any:
         if checkpoint == "b":
             gc.collect()
             alive.append(watch() is not None)

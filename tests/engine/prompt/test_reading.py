@@ -6,6 +6,7 @@ import torch
 from app.engine.checkpoints.recognise import inspect_file, inspect_folder
 from app.engine.prompt.chunks import Reading
 from app.engine.prompt.conditioning import conditioning
+from app.engine.prompt.encoded import Encoded
 from app.engine.prompt.grammar import Network
 from app.engine.prompt.reading import MAX_TEXTS, Token, read_prompt
 from app.errors import BadRequest
@@ -40,11 +41,11 @@ def test_the_steps_are_those_at_which_the_network_is_told(single, prompt, sample
     found = read_prompt(single, prompt, sampler=sampler, hires=hires)
     asked = []
     first = 40 if sampler == "Heun" else 20
-    told = conditioning(prompt, None, first, found.steps if hires else None, lambda text: asked.append(text) or torch.full((1, 77, 1), float(len(asked))))
+    told = conditioning(prompt, None, first, found.steps if hires else None, lambda text: asked.append(text) or Encoded(torch.full((1, 77, 1), float(len(asked)))))
     for step in range(found.steps):
         texts = [next(text.text for text in part.texts if any(first <= step + 1 <= last for first, last in text.steps)) for part in found.parts]
         assert [(part.weight, text) for part, text in zip(found.parts, texts, strict=True)] == [
-            (weight, asked[int(state[0, 0, 0]) - 1]) for weight, state in told.at(step, found.steps).positives
+            (weight, asked[int(state.states[0, 0, 0]) - 1]) for weight, state in told.at(step, found.steps).positives
         ]
     twice = (hires or (sampler,))[0] == "Heun"
     assert found.calls == twice and found.steps == (40 if twice else 20)

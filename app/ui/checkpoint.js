@@ -58,12 +58,13 @@ darkroom.checkpoints = (() => {
 
   /* A page that remembers nothing begins with what the first checkpoint brings along. */
   async function first(task, names, current, plain) {
-    if (!darkroom.fresh[task]) return current;
+    const kept = () => names.map((name, index) => values[task]?.[name] ?? current[index]);  // `current` may be older than what was restored
+    if (!darkroom.fresh[task]) return kept();
     const now = zipped(names, current);
     let found;
     try { found = await settings(now.checkpoint); }
     catch { try { found = await settings(""); } catch { return current; } }
-    if (!darkroom.fresh[task]) return names.map((name, index) => values[task]?.[name] ?? current[index]);  // something was chosen meanwhile
+    if (!darkroom.fresh[task]) return kept();  // something was chosen meanwhile
     const natives = SIZES.some((name) => name in plain) ? found.natives : [...found.natives, now.width];  // a size that was moved in stays
     const mine = wanted({...found, natives}, now, names), live = values[task] || now;
     store.set("brought." + task, {set: mine, was: {...mine, ...Object.fromEntries(Object.entries(plain).filter(([name]) => name in mine))}});

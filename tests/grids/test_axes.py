@@ -15,7 +15,7 @@ from app.request import TASKS, Inpaint, Outpaint, Txt2Img
 def test_every_field_but_the_pictures_is_an_axis(task: str) -> None:
     kind: Any = TASKS[task]
     own = set(axes.SPECIAL) if task != "outpaint" else set(axes.SPECIAL) - {"size"}
-    assert set(axes_of(kind)) == set(kind.model_fields) - {"task", "image", "mask"} | own
+    assert set(axes_of(kind)) == set(kind.model_fields) - {"task", "image", "mask", "depth_map"} | own
 
 
 @pytest.mark.parametrize("task", BASES)

@@ -24,7 +24,7 @@ from tests.tools import small_family  # noqa: E402
 from tools.embedded import inversion  # noqa: E402
 from tools.embedded.bases import load_base  # noqa: E402
 from tools.embedded.data import Workshop  # noqa: E402
-from tools.embedded.derived_stages import Derivation, derive  # noqa: E402
+from tools.embedded.derived_stages import STYLE_RANKS, Derivation, derive  # noqa: E402
 from tools.embedded.stages import Job  # noqa: E402
 from tools.embedded.training import Slice  # noqa: E402
 
@@ -97,7 +97,7 @@ def test_files_say_what_they_are(made, kind: str, style: str) -> None:
     trigger = {"watercolour": "watercolour painting", "ink": "ink sketch"}.get(style) or (inversion.WORD if kind == "inversion" else None)
     assert metadata.get("modelspec.trigger_phrase") == trigger
     if kind == "lora":
-        assert metadata["ss_network_module"] == "networks.lora" and metadata["ss_network_dim"] == "8" and metadata["ss_base_model_version"] == "sd_v1"
+        assert metadata["ss_network_module"] == "networks.lora" and metadata["ss_network_dim"] == str(STYLE_RANKS.linear) and metadata["ss_base_model_version"] == "sd_v1"
         assert json.loads(metadata["ss_tag_frequency"])["darkroom-base"]["ink sketch"] >= small_family.PICTURES
 
 

@@ -7,11 +7,15 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")  # read when torch is imported; more threads than cores cost time
 
 import pytest
 
+from app.engine.families import FAMILIES
+from app.engine.samplers import SAMPLERS
+from app.engine.schedules import SCHEDULES
 from app.movein import record
 from app.settings import ROOT, Settings
 from app.studio import Studio
@@ -62,6 +66,17 @@ def nothing_moved_in() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record, "read", lambda root: record.Imports() if root == ROOT else real(root))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_registered_stays() -> Iterator[None]:
+    """What the extensions of one file of tests add to the tables is gone in the next file."""
+    tables: tuple[dict[str, Any], ...] = (FAMILIES, SAMPLERS, SCHEDULES)
+    kept = [dict(table) for table in tables]
+    yield
+    for table, rows in zip(tables, kept, strict=True):
+        table.clear()
+        table.update(rows)
 
 
 @pytest.fixture

@@ -94,6 +94,7 @@ def test_a_map_ends_with_its_last_tensor(tmp_path):
         os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
     del last
     gc.collect()
+    os.close(os.open(path, os.O_WRONLY))  # waits while the first attempt is still being answered
     os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
 
 

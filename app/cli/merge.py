@@ -7,10 +7,8 @@ from typing import Any
 
 from app import flags
 from app.cli import fields
-from app.engine.checkpoints.find import Shelf
-from app.engine.families import FAMILIES
+from app.cli.shelf import open_shelf
 from app.errors import BadSettings
-from app.extensions import Extensions
 from app.jobs.live import Live
 from app.merge_job import MergeJobs
 from app.merge_request import MERGE, Merge, parse_merge
@@ -29,13 +27,9 @@ def merge(argv: Sequence[str]) -> int:
     if not 1 <= len(positions) <= len(POSITIONS):
         raise BadSettings(f"merge was given {len(positions)} checkpoints, but it takes two, or three for add_difference, or one to write anew.")
     settings = flags.settings_of(given)
-    extensions = Extensions()
-    extensions.load(settings.extension_dir)
-    for _ in extensions.call("register_families", families=FAMILIES):
-        pass
     asked: dict[str, Any] = dict(zip(POSITIONS, positions, strict=False)) | {name: given[name] for name in (*FLAGS, *SWITCHES) if name in given}
     asked.setdefault("method", "No interpolation" if len(positions) == 1 else "Add difference" if len(positions) == 3 else "Weighted sum")
-    merges = MergeJobs(Shelf(settings), settings)
+    merges = MergeJobs(open_shelf(settings), settings)
     request = merges.prepare(parse_merge({"task": MERGE} | fields.values_of(Merge, asked)), guest=False)
     shown = Shown()
     path = merges.work(request, shown.report)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app import flags
+from app.cli.shelf import open_shelf
 from app.engine.checkpoints.defaults import defaults_of
 from app.engine.checkpoints.find import Shelf
 from app.engine.checkpoints.fits import those_that_fit
@@ -15,7 +16,6 @@ from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.recognise import INSPECT_FOLDER, inspect_file, is_model_folder
 from app.engine.families import FAMILIES, group_of
 from app.errors import UnknownName
-from app.extensions import Extensions
 
 PROG = "python -m app"
 KINDS = ("checkpoint", "vae", "text encoder", "lora", "embedding")
@@ -32,11 +32,7 @@ def models(argv: Sequence[str]) -> int:
     flags.add_to(parser)
     given = parser.values(argv)
     settings = flags.settings_of(given)
-    extensions = Extensions()
-    extensions.load(settings.extension_dir)
-    for _ in extensions.call("register_families", families=FAMILIES):
-        pass
-    shelf = Shelf(settings)
+    shelf = open_shelf(settings)
     names = given.get("names") or []
     files = [_named(shelf, name) for name in names] or shelf.everything()
     if given.get("hashes") or names:

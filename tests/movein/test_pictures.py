@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from app.library import Library
 from app.movein.pictures import describe, take_in
@@ -14,6 +13,7 @@ from app.request import Txt2Img
 from app.settings import Settings
 from app.studio import Studio
 from app.work import Picture
+from tests.movein.installations import picture
 
 A1111 = "a dog\nNegative prompt: cats\nSteps: 9, Sampler: Euler a, CFG scale: 6, Seed: 4, Size: 512x512, Model: dreams"
 COMFY = {
@@ -27,15 +27,6 @@ COMFY = {
     "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
     "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "x"}},
 }  # fmt: skip
-
-
-def picture(path: Path, **texts: str) -> Path:
-    info = PngInfo()
-    for name, text in texts.items():
-        info.add_text(name, text)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (8, 8)).save(path, pnginfo=info)
-    return path
 
 
 def test_a1111s_text_is_kept_as_it_is(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ Towers = Mapping[str, int]
 NAMES = {"clip_l": "clip_l", "clip_g": "clip_g", "text_encoders_0": "clip_l", "text_encoders_1": "clip_g"}
 KINDS = {"clip-l": "clip_l", "openclip-g": "clip_g"}
 TOWERS = {"sd1": ("clip-l",), "sd2": ("openclip-h",), "sdxl": ("clip-l", "openclip-g"), "sdxl-refiner": ("openclip-g",)}
-"""Group of a checkpoint -> the kinds of its text encoders."""
+"""Group of a checkpoint -> the kinds of its text encoders, in the order in which their states are joined."""
 WIDTHS = {768: "clip-l", 1024: "openclip-h", 1280: "openclip-g"}
 FLOATS = {"F16", "BF16", "F32", "F64"}
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from app.engine.checkpoints import build
+from app.engine.checkpoints.embeddings import TOWERS
 from app.engine.checkpoints.header import ModelFile, config_of
 from app.engine.checkpoints.held import Held, header_of
 from app.engine.checkpoints.networks import Parts, TextTower
 from app.engine.checkpoints.recognise import part_weights
 from app.engine.families import group_of
-from app.engine.families.text_layout import KINDS, WANTED, Place, flat, kind_of, places, text_config
+from app.engine.families.text_layout import KINDS, Place, flat, kind_of, places, text_config
 from app.engine.prompt.vocabulary import Vocabulary, clip_vocabulary, folder_vocabulary
 from app.errors import BadCheckpoint
 
@@ -58,7 +59,7 @@ def blank_texts(file: ModelFile, parts: Parts, dtype: torch.dtype) -> tuple[Blan
     Raises:
         BadCheckpoint: one is missing, damaged, or of a kind that the family does not read.
     """
-    wanted = WANTED.get(group_of(file.family), ("clip-l",))
+    wanted = TOWERS.get(group_of(file.family), ("clip-l",))
     found: dict[str, Found] = {}
     for source in parts.texts:
         held = {tower.kind: tower for tower in find_texts(source, wanted)}

@@ -12,12 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
+from app.engine.checkpoints.embeddings import WIDTHS
 from app.engine.families.unet_layout import Shapes, need
 
 KINDS = {"clip-l": "CLIP-L", "openclip-h": "OpenCLIP-H", "openclip-g": "OpenCLIP-G"}
-WANTED = {"sd1": ("clip-l",), "sd2": ("openclip-h",), "sdxl": ("clip-l", "openclip-g"), "sdxl-refiner": ("openclip-g",)}
-"""Group -> the kinds of its text encoders, in the order in which their states are joined."""
-WIDTHS = {768: "clip-l", 1024: "openclip-h", 1280: "openclip-g"}
 LAYERS = {12: "clip-l", 23: "openclip-h", 24: "openclip-h", 32: "openclip-g"}
 MARKS = {"clip_l": "clip-l", "clip_h": "openclip-h", "clip_g": "openclip-g", "embedders.1.": "openclip-g", "text_encoder_2.": "openclip-g"}
 """What a prefix says of the kind, where the width does not."""

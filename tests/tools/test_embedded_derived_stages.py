@@ -21,12 +21,13 @@ from app.engine.checkpoints.find import Shelf  # noqa: E402
 from app.engine.checkpoints.header import read_header  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from tests.tools import small_family  # noqa: E402
-from tools.embedded import inversion  # noqa: E402
+from tools.embedded import data, inversion  # noqa: E402
 from tools.embedded.bases import load_base  # noqa: E402
 from tools.embedded.data import Workshop  # noqa: E402
 from tools.embedded.derived_stages import STYLE_RANKS, Derivation, derive  # noqa: E402
 from tools.embedded.stages import Job  # noqa: E402
 from tools.embedded.training import Slice  # noqa: E402
+from tools.embedded.vae import VaeTrainer  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -167,6 +168,53 @@ def test_the_app_reads_the_word(made, tmp_path: Path) -> None:
     shelf = Shelf(Settings(root=tmp_path, checkpoint_dirs=(tmp_path,), lora_dirs=(tmp_path,), embedding_dirs=(tmp_path,), vae_dirs=(tmp_path,)))
     [file] = shelf.embeddings()
     assert read_embedding(file)[""].shape == (len(inversion.HINTS), 32)
+
+
+def changed(before: dict, after: dict) -> set[str]:
+    """Names of tensors that differ."""
+    assert before.keys() == after.keys()
+    return {name for name in before if not torch.equal(before[name].float(), after[name].float())}
+
+
+def refine(workshop: Workshop, base: Path, models: Path, style: str, *parts: int) -> None:
+    """Two steps of a decoder's training, in one go or in slices."""
+    wanted = Derivation("decoder", base, models, style)
+    for part in parts or (2,):
+        derive(Job(workshop, steps=2, batch=2, part=Slice(part)), wanted, lambda _: None)
+    (workshop.folder / f"{wanted.name}.pt").unlink()
+
+
+def test_a_style_gets_a_decoder_of_its_own(made, workshop: Workshop, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(VaeTrainer, "sheet", lambda self, path: None)
+    monkeypatch.setattr(data, "PICTURE_SIZE", 64)  # that of the workshop's pictures
+    plain = made("style", "watercolour")
+    models = workshop.folder / "decoded"
+    models.mkdir()
+    file = models / plain.name
+    file.write_bytes(plain.read_bytes())
+    refine(workshop, base, models, "watercolour")
+    names = changed(load_file(plain), load_file(file))
+    assert names and all(name.startswith(("first_stage_model.decoder.", "first_stage_model.post_quant_conv.")) for name in names)
+    assert read_header(file).metadata == read_header(plain).metadata
+    once = file.read_bytes()
+    refine(workshop, base, models, "watercolour", 1, 1)
+    assert file.read_bytes() == once
+    again = train(workshop, base, "style", "watercolour", "after")
+    assert again.read_bytes() == once  # whichever of the two was trained first
+    (workshop.folder / "decoder-watercolour.weights.pt").unlink()
+
+
+def test_the_bases_decoder_is_refined_in_its_folder(workshop: Workshop, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shutil import copytree
+
+    monkeypatch.setattr(VaeTrainer, "sheet", lambda self, path: None)
+    monkeypatch.setattr(data, "PICTURE_SIZE", 64)
+    copytree(base, tmp_path / "darkroom-base")
+    refine(workshop, tmp_path / "darkroom-base", tmp_path, "")
+    before, after = load_base(base), load_base(tmp_path / "darkroom-base")
+    names = changed(before.vae.state_dict(), after.vae.state_dict())
+    assert names and all(name.startswith(("decoder.", "post_quant_conv.")) for name in names)
+    assert not changed(before.unet.state_dict(), after.unet.state_dict())
 
 
 @pytest.fixture(autouse=True)

@@ -47,7 +47,6 @@ TRAINED = {
     "vae": "train the autoencoder",
     "cache": "encode captions and pictures for the UNet",
     "unet": "train the UNet",
-    "decoder": "refine the decoder alone",
 }
 
 

@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tools.embedded import data, stages
+from tools.embedded import data, export, stages
 from tools.embedded.bases import Base, ensure_caches, load_base, plain_texts
 from tools.embedded.distil import Consistency
 from tools.embedded.finetune import Denoising, Finetuner, Lesson, TuneSettings
 from tools.embedded.inpainting import Inpainting, cache_masked, masked_lesson, widen
 from tools.embedded.inversion import WORD, Inversion, Words, cache_dusk, dusk_lesson, start_of
 from tools.embedded.kohya import About, network_metadata, write_weights
-from tools.embedded.ldm import write_ldm
+from tools.embedded.ldm import replace_vae, write_ldm
 from tools.embedded.lora import Adapters, Ranks, attach
 from tools.embedded.scenes.captions import STYLE_TRIGGERS
 from tools.embedded.stages import Job
-from tools.embedded.training import Report, Schedule, run_training
+from tools.embedded.training import Report, Schedule, run_training, save_atomically
+from tools.embedded.vae import Album, VaeSettings, VaeTrainer
 from tools.embedded.workers import run_crew
 
 STYLE_RANKS = Ranks(16, 12)
@@ -53,13 +54,15 @@ class Derivation:
 class Plan:
     """A trainer, its schedule, and what is done with the finished trainer: the file is written and its path returned."""
 
-    trainer: Finetuner
+    trainer: Finetuner | VaeTrainer
     schedule: Schedule
     finish: Callable[[], Path]
 
 
 def prepare(job: Job, wanted: Derivation, report: Report) -> None:
     """Make caches that are missing, before any worker starts."""
+    if wanted.kind == "decoder":
+        return
     base = load_base(wanted.base)
     if wanted.kind == "inversion":
         cache_dusk(job.workshop, base, job.device)
@@ -91,8 +94,41 @@ def plan_style(job: Job, wanted: Derivation, rank: int) -> Plan:
     objective = Denoising(base, base.unet, style_lesson(job, wanted.style), job.device, trigger)
     trainer = Finetuner(objective, settings_of(job, rank, muon=False, fp8_from=int(steps * (1 - FP8_SHARE))))
     about = wanted.about(f"Darkroom {wanted.style}", f"Small scenes in one style: {trigger}. All of {wanted.base.name}'s UNet was trained further.")
-    path = wanted.models / f"darkroom-{wanted.style}.safetensors"
+    if job.saved(_decoder(wanted.style)).exists():
+        base.vae.load_state_dict(torch.load(job.saved(_decoder(wanted.style)), weights_only=True))
+    path = style_file(wanted)
     return Plan(trainer, Schedule(steps, wanted.rate or 6e-4, warmup=30, decay=0.7), partial(_write_checkpoint, trainer, base, path, about))
+
+
+def style_file(wanted: Derivation) -> Path:
+    """A style's checkpoint."""
+    return wanted.models / f"darkroom-{wanted.style}.safetensors"
+
+
+def _decoder(style: str) -> str:
+    return f"decoder-{style}"
+
+
+def plan_decoder(job: Job, wanted: Derivation, rank: int) -> Plan:
+    """What comes after the latents is trained on whole pictures; the encoder, and so the latents, are what the UNet knows."""
+    vae = load_base(wanted.base).vae.requires_grad_(True)
+    album = Album([job.workshop.load_pictures(wanted.style)]) if wanted.style else stages.square_album(job)
+    settings = VaeSettings(job.seed + 101 * rank + 1, job.batch or 4, crop=data.PICTURE_SIZE, noise=0.1, decoder_only=True)
+    trainer = VaeTrainer(vae.train(), album, settings, job.device)
+    return Plan(trainer, Schedule(job.steps or 2000, wanted.rate or 7e-3, decay=0.7), partial(_write_decoder, trainer, job, wanted))
+
+
+def _write_decoder(trainer: VaeTrainer, job: Job, wanted: Derivation) -> Path:
+    """Into the base, or into the style's checkpoint; where that is not there yet, it takes the decoder when it is written."""
+    trainer.vae.load_state_dict(trainer.averaged())
+    if not wanted.style:
+        export.replace_vae(wanted.base, trainer.vae)
+        return wanted.base
+    save_atomically(trainer.averaged(), job.saved(_decoder(wanted.style)))
+    if style_file(wanted).exists():
+        replace_vae(style_file(wanted), trainer.vae)
+        return style_file(wanted)
+    return job.saved(_decoder(wanted.style))
 
 
 def _write_checkpoint(trainer: Finetuner, base: Base, path: Path, about: About) -> Path:
@@ -170,6 +206,7 @@ def _write_word(trainer: Finetuner, models: Path, about: About) -> Path:
 
 
 PLANS: dict[str, Callable[[Job, Derivation, int], Plan]] = {
+    "decoder": plan_decoder,
     "style": plan_style,
     "lora": plan_lora,
     "lcm": plan_lcm,
@@ -187,7 +224,7 @@ def _member(wanted: Derivation, job: Job, rank: int, report: Report) -> None:
         done = run_training(plan.trainer, job.run(wanted.name, plan.trainer.settings.batch), plan.schedule, report, job.part)
     if done >= plan.schedule.steps and rank == 0:
         path = plan.finish()
-        report(f"{path.stat().st_size} bytes in {path}")
+        report(f"written: {path}")
 
 
 def derive(job: Job, wanted: Derivation, report: Report) -> None:

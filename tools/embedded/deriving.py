@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 MODELS = Path("models/embedded")
 COMMANDS = {
+    "decoder": "refine the decoder alone: the base's, or a style checkpoint's own",
     "style": "train all of the base's UNet on a style: a checkpoint of one file",
     "lora": "train a LoRA on a style",
     "inversion": "learn a new word: a textual inversion",
@@ -31,6 +32,8 @@ def add_commands(stages: Any, common: argparse.ArgumentParser) -> None:
             command.add_argument("--only", default="", help="some of them: words of file names with commas between")
             continue
         command.add_argument("--rate", type=float, default=0.0, help="learning rate; 0: the stage's own")
+        if name == "decoder":
+            command.add_argument("--style", default="", choices=("", *STYLES["style"]), help="whose; none: the base's, with all pictures there are")
         if name in STYLES:
             command.add_argument("--style", required=True, choices=("watercolour", "neon", "pixel", "ink"), help=f"shipped: {', '.join(STYLES[name])}")
 

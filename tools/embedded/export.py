@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTextModel
 
+from tools.embedded.safefile import write_safetensors
 from tools.embedded.unet import BETA_END, BETA_START, TRAIN_STEPS
 
 SIZE_LIMIT = 25_000_000
@@ -37,6 +38,12 @@ def _write_diffusers_part(module: AutoencoderKL | UNet2DConditionModel, folder: 
     folder.mkdir(parents=True)
     module.save_config(folder)
     save_file(half_weights(module), folder / DIFFUSERS_WEIGHTS, metadata={"format": "pt"})
+
+
+def replace_vae(folder: Path, vae: AutoencoderKL) -> int:
+    """Give a checkpoint folder another autoencoder of the same shape, and return its size in bytes."""
+    path = folder / "vae" / DIFFUSERS_WEIGHTS
+    return write_safetensors(path, half_weights(vae), {"format": "pt"})
 
 
 def _write_text_encoder(encoder: CLIPTextModel, folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from app.engine.merging.names import CLIP, UNET, VAE, unet_name, vae_name
@@ -30,14 +31,27 @@ def ldm_state_dict(unet: Any, vae: Any, text_encoder: nn.Module) -> dict[str, Te
     """
     per_block, attends = unet.config.layers_per_block, [hasattr(block, "attentions") for block in unet.up_blocks]
     found = {UNET + unet_name(key, per_block, attends): value for key, value in unet.state_dict().items()}
-    levels = len(vae.config.block_out_channels)
-    for key, value in vae.state_dict().items():
-        name = vae_name(key, levels)
-        found[VAE + name] = value[:, :, None, None] if re.search(r"attn_1\.(q|k|v|proj_out)\.weight", name) else value
+    found |= _vae_state_dict(vae)
     for key, value in text_encoder.state_dict().items():
         if not key.endswith("position_ids"):
             found[CLIP + key.removeprefix("text_model.")] = value
     return found
+
+
+def _vae_state_dict(vae: Any) -> dict[str, Tensor]:
+    levels, found = len(vae.config.block_out_channels), {}
+    for key, value in vae.state_dict().items():
+        name = vae_name(key, levels)
+        found[VAE + name] = value[:, :, None, None] if re.search(r"attn_1\.(q|k|v|proj_out)\.weight", name) else value
+    return found
+
+
+def replace_vae(path: Path, vae: nn.Module) -> int:
+    """Give a file that `write_ldm` wrote another autoencoder of the same shape, and return its size in bytes."""
+    with safe_open(path, "pt") as file:
+        weights, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    weights |= {name: _stored(name, value, fp8=False) for name, value in _vae_state_dict(vae).items()}
+    return write_safetensors(path, weights, metadata)
 
 
 def write_ldm(path: Path, unet: nn.Module, vae: nn.Module, text_encoder: nn.Module, metadata: dict[str, str], fp8: bool = False) -> int:

@@ -59,7 +59,7 @@ def load_text_encoder(job: Job, tokenizer: CLIPTokenizer) -> CLIPTextModel:
 
 
 def load_vae(job: Job, name: str = "vae") -> AutoencoderKL:
-    """The trained autoencoder, latents whitened; `name` "decoder" is the one with the refined decoder."""
+    """The trained autoencoder, latents whitened."""
     vae = make_vae()
     _load(vae, job.saved(name))
     return vae.eval()
@@ -119,7 +119,7 @@ def text_stage(job: Job, report: Report) -> None:
     report(" ".join(f"{name} {value:.3f}" for name, value in trainer.accuracy().items()))
 
 
-def _album(job: Job) -> Album:
+def square_album(job: Job) -> Album:
     """All rendered square pictures, the styles' too: the family shares one autoencoder."""
     return Album([job.workshop.load_pictures(name) for name in job.workshop.rendered() if name not in ("wide", "tall")])
 
@@ -130,7 +130,7 @@ def _vae_trainer(job: Job, rank: int) -> VaeTrainer:
     adopted = job.saved("adopted-vae").exists()
     settings = VaeSettings(job.seed + 101 * rank, job.batch or VaeSettings.batch, again=adopted)
     vae = load_vae(job, "adopted-vae").train() if adopted else make_vae()
-    return VaeTrainer(vae, _album(job), settings, job.device)
+    return VaeTrainer(vae, square_album(job), settings, job.device)
 
 
 def _finish_vae(job: Job, trainer: VaeTrainer, report: Report) -> None:
@@ -140,10 +140,11 @@ def _finish_vae(job: Job, trainer: VaeTrainer, report: Report) -> None:
     vae.eval()
     fold_whitening(vae, np.asarray(job.workshop.load_pictures()[:500]), job.device)
     save_atomically(vae.state_dict(), job.saved("vae"))
-    _report_psnr(job, vae, report)
+    report_psnr(job, vae, report)
 
 
-def _report_psnr(job: Job, vae: AutoencoderKL, report: Report) -> None:
+def report_psnr(job: Job, vae: AutoencoderKL, report: Report) -> None:
+    """Say how near to each collection's last pictures the autoencoder comes."""
     for name in job.workshop.rendered():
         shown = np.asarray(job.workshop.load_pictures(name)[-64:])
         report(f"psnr {name} {psnr(shown, reconstruct(vae, shown, job.device)):.2f} dB")
@@ -173,19 +174,6 @@ def train_in_crew(job: Job, name: str, rank: int, inner: crew.Member, schedule: 
     run = replace(job.run(name, inner.settings.batch * job.workers), grain=crew.EVERY, keeps=rank == 0)
     part = job.part or Slice()
     return run_training(crew.CrewTrainer(inner), run, schedule, report, replace(part, stopped=lambda: crew.agreed(part.stopped())))
-
-
-def decoder_stage(job: Job, report: Report) -> None:
-    """Train the decoder alone on whole pictures, the encoder and so the latents being left as the UNet knows them."""
-    torch.manual_seed(job.seed)
-    settings = VaeSettings(job.seed + 1, job.batch or 4, crop=data.PICTURE_SIZE, noise=0.1, decoder_only=True)
-    vae = load_vae(job)
-    trainer = VaeTrainer(vae.train(), _album(job), settings, job.device)
-    schedule = Schedule(job.steps or 2000, 7e-3, decay=0.7)
-    run_training(trainer, job.run("decoder", settings.batch), schedule, report, job.part)
-    vae.load_state_dict(trainer.averaged())
-    save_atomically(vae.state_dict(), job.saved("decoder"))
-    _report_psnr(job, vae.eval(), report)
 
 
 def _unet_trainer(job: Job, rank: int) -> UnetTrainer:
@@ -220,6 +208,5 @@ def unet_crew_stage(job: Job, rank: int, report: Report) -> None:
 def export_stage(job: Job, target: Path, report: Report) -> None:
     """Write the checkpoint folder from the last state of every part."""
     tokenizer = load_tokenizer(job.workshop.tokenizer)
-    vae = load_vae(job, "decoder" if job.saved("decoder").exists() else "vae")
-    size = export_folder(target, vae, load_unet(job), load_text_encoder(job, tokenizer), job.workshop.tokenizer)
+    size = export_folder(target, load_vae(job), load_unet(job), load_text_encoder(job, tokenizer), job.workshop.tokenizer)
     report(f"{size} bytes in {target}")

@@ -19,7 +19,8 @@ OUTLINED = ("ink", "neon")
 ZOOMS = {"near": 1.35, "middle": 1.0, "far": 0.5}
 CROWDS = {1: 1.0, 2: 0.7, 3: 0.5}
 """How large heroes are by their depth, and by their number."""
-SMALLEST = 0.34
+SMALLEST = {"pixel": 0.7}
+"""The smallest zoom, so that heroes are still told apart; elsewhere 0.34."""
 HIGHEST = 1.45
 """Zoom times scale at most: heroes stay in the picture."""
 HERO_GLOW = {"flat": 1.0, "watercolour": 1.0}
@@ -34,10 +35,10 @@ def _set_light(painter: Painter, style: str) -> None:
         painter.ambient = mix(painter.ambient, (1.0, 1.0, 1.0), 0.25)
 
 
-def _set_distance(painter: Painter) -> None:
+def _set_distance(painter: Painter, style: str) -> None:
     """How large the heroes are and how much room they need; several stand where all are seen."""
     scene = painter.scene
-    painter.hero_zoom = max(ZOOMS[scene.depth] * CROWDS[scene.count], SMALLEST)
+    painter.hero_zoom = max(ZOOMS[scene.depth] * CROWDS[scene.count], SMALLEST.get(style, 0.34))
     painter.hero_scale = min(painter.hero_scale, HIGHEST / painter.hero_zoom)
     half = (0.2 + spacing(scene) * (scene.count - 1) / 2) * painter.hero_zoom
     painter.hero_room = 1.0 if scene.count == 1 and scene.depth == "middle" else half / 0.2
@@ -51,7 +52,7 @@ def paint(scene: Scene, width: int, height: int, style: str = "flat") -> Sheets:
     _set_light(painter, style)
     painter.hero_scale = painter.uniform(0.9, 1.25) if scene.hero == "balloon" else painter.uniform(0.86, 1.2)
     painter.hero_x = painter.left + HERO_PLACES[scene.position] * painter.wide + painter.uniform(-0.05, 0.05)
-    _set_distance(painter)
+    _set_distance(painter, style)
     hang(painter)
     paint_sky(painter)
     sky = painter.picture()

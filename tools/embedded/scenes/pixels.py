@@ -1,4 +1,7 @@
-"""Pixel art: a coarse grid, a small palette for each time of day, an ordered dither in the sky."""
+"""Pixel art: a coarse grid and a small palette for each time of day.
+
+The autoencoder decides how coarse: cells of its own 8x8 pixels come out of it as squares, smaller ones and dithers as a blur.
+"""
 
 import numpy as np
 
@@ -7,7 +10,7 @@ from tools.embedded.scenes.filters import saturate
 from tools.embedded.scenes.grammar import COLOURS, RGB
 from tools.embedded.scenes.sheets import OVERSAMPLING, Sheets
 
-GRID = 32
+GRID = 16
 """Cells along the short side, or a few more: cells are whole pixels."""
 SAMPLES = 4
 PALETTES = {
@@ -18,8 +21,8 @@ PALETTES = {
     "night": "080b28 0e1438 161e50 20306e 3a4682 5a68a0 8c9cc8 c8d4f0 faf6de 0c2424 143830 1e5040 2c6c50 2a1e2c 4a3038 "
     "5c4c60 7c688a 6878b0 a89a7a ffde78 ffb84c 3cf0dc 5aff96 6ebeff e678ff ffffff a06048",
 }
-BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32) / 16 - 0.5
-DITHER = 30.0
+OUTLINE = np.float32(0.6)
+"""How dark the cells around a hero become."""
 OPPONENT = np.array([[0.5, 0.5, 0.7], [0.7, -0.9, 0.1], [0.2, 0.2, -0.8]], np.float32).T
 """From red, green and blue to brightness, red against green and blue against yellow, in which distances are near to what is seen."""
 
@@ -59,11 +62,9 @@ def pixel(sheets: Sheets) -> np.ndarray:
     samples = _cells(sheets.picture, cell * OVERSAMPLING, rows, columns)
     masks = np.dstack([sheets.bare_sky(), sheets.hero()])
     sky, hero = (_cells(masks, cell * OVERSAMPLING, rows, columns).mean(2) > 0.5).transpose(2, 0, 1)
-    pattern = np.tile(BAYER, (-(-rows // 4), -(-columns // 4)))[:rows, :columns]
     colours = np.where(sky[..., None], samples.mean(2), np.median(samples, axis=2)).astype(np.float32)
-    colours += np.where(sky, pattern, 0)[..., None] * np.float32(DITHER)
     colours = np.where(hero[..., None], saturate(colours, 1.6), saturate(colours, 1.15))
-    colours[_outline(hero)] *= np.float32(0.5)
+    colours[_outline(hero)] *= OUTLINE
     table = palette(sheets.scene.time)
     distances = ((colours @ OPPONENT)[:, :, None] - table @ OPPONENT) ** 2
     grid = table[distances.sum(3).argmin(2)].astype(np.uint8)

@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from tools.embedded.scenes.filters import blur, highest, lowest, luminance, noise, ramp, saturate, slope
+from tools.embedded.scenes.filters import blur, luminance, noise, ramp, saturate, slope
 from tools.embedded.scenes.sheets import Sheets, finish
 
 PAPER = np.array([0.985, 0.965, 0.92], np.float32)
+STRENGTH = 0.76
+"""Share of the pigment: watercolour is transparent, and the paper shines through at night, too."""
 
 
 def _wobbled(colours: np.ndarray, unit: float, rng: np.random.Generator) -> np.ndarray:
@@ -31,21 +33,17 @@ def watercolour(sheets: Sheets) -> np.ndarray:
     painted = _wobbled(sheets.colours(), unit, rng)
     shape = painted.shape
     sharp, soft = blur(painted, 1.3 * unit), blur(painted, 8 * unit)
-    wet = ramp(noise(shape, 60 * unit, rng), -0.05, 0.45)[..., None] * np.float32(0.75)
+    still = 1 - blur(sheets.hero().astype(np.float32), 4 * unit) * np.float32(0.7)
+    wet = (ramp(noise(shape, 60 * unit, rng), -0.05, 0.45) * still)[..., None] * np.float32(0.65)
     colours = np.clip(saturate(sharp + (soft - sharp) * wet, 1.3), 0, 1)
-    colours = 1 - (1 - colours) * np.float32(0.78)
+    colours = 1 - (1 - colours) * np.float32(STRENGTH)
     margin = _margin(shape, unit, rng)
     light = luminance(sharp)
-    rims = np.clip(slope(blur(light, 1.5 * unit)) * 14 * unit, 0, 1) + ramp(margin, 8, 5) * ramp(margin, 1, 4) * 0.5
-    grain = noise(shape, 2.2, rng) * 0.6 + noise(shape, 4.5 * unit, rng) * 0.4
-    pools = noise(shape, 44 * unit, rng) * 0.9 + noise(shape, 14 * unit, rng) * 0.5
+    rims = np.clip(slope(blur(light, 2.5 * unit)) * 14 * unit, 0, 1) + ramp(margin, 20, 14) * ramp(margin, 8, 12) * 0.8
+    pools = noise(shape, 44 * unit, rng) * 0.9 + noise(shape, 20 * unit, rng) * 0.5
     # pigment density (Bousseau et al. 2006, "Interactive watercolor rendering"): c - (c - c * c) * (d - 1)
-    density = (pools + grain * 0.5 + rims * 1.1)[..., None]
+    density = (pools + rims * 1.1)[..., None]
     colours = colours - (colours - colours * colours) * density
-    dry = ramp(grain + (light - 0.85) * 0.6 - pools * 0.5, 0.2, 0.4) * 0.5
-    fine = luminance(painted)
-    pale = ramp(highest(painted) - lowest(painted), 0.4, 0.2)
-    sparks = ramp(blur(fine - blur(fine, 4 * unit), 0.7), 0.05, 0.16) * pale
-    bare = np.maximum(np.maximum(dry, sparks), ramp(margin, 4, 1.5))[..., None]
-    sheet = PAPER * (1 + grain[..., None] * np.float32(0.05))
-    return finish(colours * PAPER * (1 - bare) + sheet * bare)
+    dry = ramp((light - 0.85) * 0.6 - pools, 0.35, 0.6) * 0.5
+    bare = np.maximum(dry, ramp(margin, 11, 8))[..., None]
+    return finish(PAPER * (colours * (1 - bare) + bare))

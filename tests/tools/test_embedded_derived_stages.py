@@ -98,7 +98,8 @@ def test_files_say_what_they_are(made, kind: str, style: str) -> None:
     trigger = {"watercolour": "watercolour painting", "ink": "ink sketch"}.get(style) or (inversion.WORD if kind == "inversion" else None)
     assert metadata.get("modelspec.trigger_phrase") == trigger
     if kind == "lora":
-        assert metadata["ss_network_module"] == "networks.lora" and metadata["ss_network_dim"] == str(STYLE_RANKS.linear) and metadata["ss_base_model_version"] == "sd_v1"
+        assert (metadata["ss_network_module"], metadata["ss_base_model_version"]) == ("networks.lora", "sd_v1")
+        assert metadata["ss_network_dim"] == str(STYLE_RANKS.linear)
         assert json.loads(metadata["ss_tag_frequency"])["darkroom-base"]["ink sketch"] >= small_family.PICTURES
 
 

@@ -94,10 +94,14 @@ def plan_style(job: Job, wanted: Derivation, rank: int) -> Plan:
     objective = Denoising(base, base.unet, style_lesson(job, wanted.style), job.device, trigger)
     trainer = Finetuner(objective, settings_of(job, rank, muon=False, fp8_from=int(steps * (1 - FP8_SHARE))))
     about = wanted.about(f"Darkroom {wanted.style}", f"Small scenes in one style: {trigger}. All of {wanted.base.name}'s UNet was trained further.")
+    return Plan(trainer, Schedule(steps, wanted.rate or 6e-4, warmup=30, decay=0.7), partial(_write_style, trainer, base, job, wanted, about))
+
+
+def _write_style(trainer: Finetuner, base: Base, job: Job, wanted: Derivation, about: About) -> Path:
+    """With its own decoder, where that was trained first."""
     if job.saved(_decoder(wanted.style)).exists():
         base.vae.load_state_dict(torch.load(job.saved(_decoder(wanted.style)), weights_only=True))
-    path = style_file(wanted)
-    return Plan(trainer, Schedule(steps, wanted.rate or 6e-4, warmup=30, decay=0.7), partial(_write_checkpoint, trainer, base, path, about))
+    return _write_checkpoint(trainer, base, style_file(wanted), about)
 
 
 def style_file(wanted: Derivation) -> Path:

@@ -3,7 +3,6 @@
 Widths, layers and input channels are free, so that inpainting UNets (9 channels) are written by the same code.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from app.engine.merging.names import CLIP, UNET, VAE, unet_name, vae_name
+from app.engine.families.ldm_names import CLIP, UNET, VAE, unet_name, vae_name, vae_shape
 from tools.embedded.safefile import write_safetensors
 
 BASE_KEY = "darkroom.base"
@@ -42,7 +41,7 @@ def _vae_state_dict(vae: Any) -> dict[str, Tensor]:
     levels, found = len(vae.config.block_out_channels), {}
     for key, value in vae.state_dict().items():
         name = vae_name(key, levels)
-        found[VAE + name] = value[:, :, None, None] if re.search(r"attn_1\.(q|k|v|proj_out)\.weight", name) else value
+        found[VAE + name] = value.reshape(vae_shape(name, tuple(value.shape)))
     return found
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.engine.adapters.asked import Lora, asked, at_step
+from app.engine.adapters.asked import Lora, at_step
 from app.engine.adapters.embeddings import embeddings_in
 from app.engine.adapters.hashes import network_hash
 from app.engine.adapters.steps import in_steps
-from app.engine.checkpoints.embeddings import Known, bundled_in
+from app.engine.checkpoints.embeddings import Known, bundled_in, word_of
 from app.engine.denoise import Denoiser, Start, denoise, levels_for
 from app.engine.families.latent import LatentModel
 from app.engine.guidance import Guidance, PictureByPicture, asks_unguided
@@ -251,7 +251,7 @@ class Brush:
     def _loras(self, networks: Sequence[Network]) -> list[Lora]:
         """The LoRAs that a prompt names, but for those that are meant for another of the job's checkpoints. Raises UnknownName."""
         check_kinds(networks)
-        found = self._shares.loras([asked(self._shop.shelf.lora(network.name), network) for network in networks])
+        found = self._shares.loras([Lora(self._shop.shelf.lora(network.name), network) for network in networks])
         hashes = [f"{lora.file.path.stem}: {network_hash(lora.file)}" for lora in found if not lora.file.problem]
         self._facts.pop("Lora hashes", None)
         self._facts |= {"Lora hashes": ", ".join(hashes)} if hashes else {}
@@ -259,7 +259,7 @@ class Brush:
 
     def _embedding_facts(self, text: str) -> dict[str, str]:
         used = embeddings_in(text, self.model.embeddings, self.model.towers)
-        return {"TI hashes": ", ".join(f"{file.path.stem}: {file.short_hash()}" for file in used)} if used else {}
+        return {"TI hashes": ", ".join(f"{word_of(file)}: {file.short_hash()}" for file in used)} if used else {}
 
     def _step(self, step: int, steps: int, sigma: float, denoised: Tensor, number: int) -> None:
         self._done, self._steps = step, steps

@@ -105,17 +105,17 @@ class Adapters:
         self._active = key
 
     def _key(self, loras: Sequence[Lora]) -> tuple[object, ...]:
-        return tuple((lora.file.fingerprint(), lora.te, lora.unet, lora.dyn, lora.blocks) for lora in loras)
+        return tuple((lora.file.fingerprint(), lora.tag.te, lora.tag.unet, lora.tag.dyn, lora.tag.blocks) for lora in loras)
 
     def _wanted(self, loras: Iterable[Lora]) -> dict[Target, list[Ask]]:
         """Each parameter that changes, and what changes it, in order. Raises BadCheckpoint."""
         wanted: dict[Target, list[Ask]] = {}
         for lora in loras:
-            blocks = block_weights(lora.blocks, self._group)
+            tag, blocks = lora.tag, block_weights(lora.tag.blocks, self._group)
             for layer in self._plan(lora.file):
-                if lora.dyn is not None and not layer.method.ranks:
+                if tag.dyn is not None and not layer.method.ranks:
                     raise BadCheckpoint(f"'{lora.file.path.name}' is a {layer.method.name} network, which cannot be cut to its first ranks (dyn).")
-                strength = (lora.unet if layer.place.network == UNET else lora.te) * blocks.get(layer.place.block, 1.0)
+                strength = (tag.unet if layer.place.network == UNET else tag.te) * blocks.get(layer.place.block, 1.0)
                 if strength:
                     wanted.setdefault(Target(layer.place, layer.method.target), []).append(Ask(lora, layer, strength))
         return wanted
@@ -151,7 +151,7 @@ class Adapters:
             for lora, layer, strength in asks:
                 parts = {role: read[lora.file.path][name].to(device) for role, name in layer.names.items()}
                 try:
-                    weight += layer.change(weight, parts, strength, lora.dyn)
+                    weight += layer.change(weight, parts, strength, lora.tag.dyn)
                 except (RuntimeError, IndexError, ValueError) as error:
                     if is_out_of_memory(error):
                         raise

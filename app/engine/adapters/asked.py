@@ -6,33 +6,22 @@ from dataclasses import dataclass, replace
 from app.engine.checkpoints.header import ModelFile
 from app.engine.prompt.grammar import Network
 
+WHOLE = Network("lora", "")
+"""A tag without numbers: all of the network, at every step."""
+
 
 @dataclass(frozen=True)
 class Lora:
-    """A network that a prompt asks for.
-
-    Attributes:
-        file: its file.
-        te, unet: its weights in the text encoders and in the UNet.
-        dyn: how many of its ranks to use, None: all.
-        blocks: weights of the blocks, see `app.engine.prompt.block_weights`; "": 1 everywhere.
-        start, stop: the first step (from 1) at which it acts on the UNet, and the first one at which it does not any more; None: to the end.
-    """
+    """A network that a prompt asks for: its file, and the tag that says how it acts."""
 
     file: ModelFile
-    te: float = 1.0
-    unet: float = 1.0
-    dyn: int | None = None
-    blocks: str = ""
-    start: int = 1
-    stop: int | None = None
-
-
-def asked(file: ModelFile, network: Network) -> Lora:
-    """A prompt's tag with its file."""
-    return Lora(file, network.te, network.unet, network.dyn, network.blocks, network.start, network.stop)
+    tag: Network = WHOLE
 
 
 def at_step(loras: Sequence[Lora], step: int) -> list[Lora]:
     """The networks as they act at a step (from 1); text encoders have spoken before the first step and keep their share."""
-    return [lora if lora.start <= step and (lora.stop is None or step < lora.stop) else replace(lora, unet=0.0) for lora in loras]
+    return [lora if _acts(lora.tag, step) else replace(lora, tag=replace(lora.tag, unet=0.0)) for lora in loras]
+
+
+def _acts(tag: Network, step: int) -> bool:
+    return tag.start <= step and (tag.stop is None or step < tag.stop)

@@ -7,16 +7,9 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from app.engine.adapters.names import UNET
+from app.engine.families.ldm_names import unet_name
 
 _DEEP = re.compile(r"encoder_layers_(\d+)_")
-_RESNET = {
-    "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0", "conv2": "out_layers.3",
-    "conv_shortcut": "skip_connection",
-}  # fmt: skip
-_ENDS = {
-    "conv_in": "input_blocks.0.0", "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
-    "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2", "conv_norm_out": "out.0", "conv_out": "out.2",
-}  # fmt: skip
 
 
 class Place(NamedTuple):
@@ -62,12 +55,12 @@ class Places:
         deep = _DEEP.match(layer)
         return layer == "text_projection" or (deep is not None and int(deep[1]) >= self._depth[network])
 
-    def _add_unet(self, unet: nn.Module, modules: list[str]) -> None:
-        old = ldm_names(unet)
+    def _add_unet(self, unet: Any, modules: list[str]) -> None:
+        per_block, attends = len(unet.down_blocks[0].resnets), [bool(getattr(block, "attentions", None)) for block in unet.up_blocks]
         for module in modules:
-            ldm = next((begin + module.removeprefix(new) for new, begin in old if module == new or module.startswith(new + ".")), "")
+            ldm = unet_name(module, per_block, attends)
             place = Place(UNET, module, block_of(ldm))
-            for name in {module, ldm} - {""}:
+            for name in {module, ldm}:
                 self._found[UNET, name.replace(".", "_")] = place
 
     def _add_text(self, network: str, modules: list[str]) -> None:
@@ -85,38 +78,3 @@ def block_of(ldm: str) -> str:
         return "MID"
     letters = {"input_blocks": "IN", "output_blocks": "OUT"}.get(kind, "")
     return f"{letters}{int(rest.partition('.')[0]):02}" if letters else ""
-
-
-def ldm_names(unet: Any) -> list[tuple[str, str]]:
-    """(how a name of diffusers' UNet begins, how LDM's name of the same begins), longer ones first. Source: the released
-    configurations of Stable Diffusion, whose blocks are numbered through and whose samplers count as blocks (down) or layers (up).
-    """
-    found = list(_ENDS.items())
-    number = 1
-    for i, block in enumerate(getattr(unet, "down_blocks", ())):
-        for j in range(len(block.resnets)):
-            found += _layer(f"down_blocks.{i}", j, f"input_blocks.{number}", attends=bool(getattr(block, "attentions", None)))
-            number += 1
-        if getattr(block, "downsamplers", None):
-            found.append((f"down_blocks.{i}.downsamplers.0.conv", f"input_blocks.{number}.0.op"))
-            number += 1
-    found += [*_resnet("mid_block.resnets.0", "middle_block.0"), ("mid_block.attentions.0", "middle_block.1")]
-    found += _resnet("mid_block.resnets.1", "middle_block.2")
-    number = 0
-    for i, block in enumerate(getattr(unet, "up_blocks", ())):
-        attends = bool(getattr(block, "attentions", None))
-        for j in range(len(block.resnets)):
-            found += _layer(f"up_blocks.{i}", j, f"output_blocks.{number}", attends=attends)
-            number += 1
-        if getattr(block, "upsamplers", None):
-            found.append((f"up_blocks.{i}.upsamplers.0.conv", f"output_blocks.{number - 1}.{1 + attends}.conv"))
-    return sorted(found, key=lambda pair: -len(pair[0]))
-
-
-def _layer(block: str, j: int, ldm: str, *, attends: bool) -> list[tuple[str, str]]:
-    attention = [(f"{block}.attentions.{j}", f"{ldm}.1")] if attends else []
-    return _resnet(f"{block}.resnets.{j}", f"{ldm}.0") + attention
-
-
-def _resnet(name: str, ldm: str) -> list[tuple[str, str]]:
-    return [(f"{name}.{new}", f"{ldm}.{old}") for new, old in _RESNET.items()]

@@ -29,4 +29,4 @@ class InSteps:
 
 def in_steps(guided: Any, loras: Sequence[Lora], apply: Apply) -> Any:
     """`guided` with the networks' steps seen to; itself where all of them act from the first step to the last."""
-    return InSteps(guided, loras, apply) if any(lora.start > 1 or lora.stop is not None for lora in loras) else guided
+    return InSteps(guided, loras, apply) if any(lora.tag.start > 1 or lora.tag.stop is not None for lora in loras) else guided

@@ -10,8 +10,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from app.engine.checkpoints.header import ITEM_BYTES, Header
+from app.engine.checkpoints.header import Header
 from app.engine.checkpoints.sidecars import clean
+from app.engine.checkpoints.table import ITEM_BYTES
 
 BASE_KEY = "darkroom.base"
 """Metadata key of a single file: the folder checkpoint below models/embedded that its configs, word list and noise levels come from."""

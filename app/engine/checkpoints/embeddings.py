@@ -2,7 +2,7 @@
 
 Forms: A1111's and kohya's ("emb_params"; "string_to_param" in .pt), diffusers' ("<token>"), SDXL's ("clip_l" with "clip_g", or
 "text_encoders_0" with "text_encoders_1"), and any file that holds a single matrix. LoRA files may bring words along, under names
-that begin with "bundle_emb." and the word.
+that begin with "bundle_emb." and the word. A1111's pictures carry its own form (`pictured`).
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from app.engine.checkpoints.header import Header, ModelFile, read_header
 from app.engine.checkpoints.pickles import is_pickle, pickle_header
+from app.engine.checkpoints.pictured import is_picture, picture_header
 from app.engine.families import group_of
 from app.errors import BadCheckpoint
 
@@ -89,10 +90,17 @@ def _bundled(path: Path, state: object) -> tuple[str, ...]:
 
 
 def _inversion(known: Known) -> Inversion:
-    return known if isinstance(known, Inversion) else Inversion(known, known.path.stem)
+    return known if isinstance(known, Inversion) else Inversion(known, word_of(known))
+
+
+def word_of(file: ModelFile) -> str:
+    """What prompts call the textual inversion of a file: the last part of its name."""
+    return file.name.rpartition("/")[2]
 
 
 def _header(path: Path) -> Header:
+    if is_picture(path):
+        return picture_header(path)
     return pickle_header(path) if is_pickle(path) else read_header(path)
 
 

@@ -145,8 +145,9 @@ def _family(path: Path, unet: dict[str, object]) -> str:
         first = "text_encoder" in listed if listed else (path / "text_encoder").is_dir()
         wide = len(blocks) if isinstance(blocks := unet.get("block_out_channels"), list) else 3
         family = "sdxl" if first or wide <= 3 else "sdxl-refiner"
-        if "EDM" in str(index.get("scheduler")):
-            return "playground"
+        scheduler = _scheduler_config(path)
+        if "EDM" in f"{index.get('scheduler')} {scheduler.get('_class_name')}":
+            return "cosxl" if scheduler.get("prediction_type") == "v_prediction" else "playground"
     else:
         family = "sd2" if unet.get("use_linear_projection") else "sd1"
     return BY_INPUTS.get((family, _number(unet.get("in_channels"), 4)), family)
@@ -154,12 +155,18 @@ def _family(path: Path, unet: dict[str, object]) -> str:
 
 def _scheduler(path: Path) -> tuple[Prediction, bool]:
     """(what the UNet predicts, whether the scheduler is for few steps)."""
-    if not (path / "scheduler" / "scheduler_config.json").is_file():
+    config = _scheduler_config(path)
+    if not config:
         return Prediction(), False
-    config = config_of(path / "scheduler", "scheduler_config.json")
     told = str(config.get("prediction_type", "epsilon"))
     found = Prediction(plain_prediction(told) or told[:40], bool(config.get("rescale_betas_zero_snr")))
     return found, str(config.get("_class_name", "")) in ("LCMScheduler", "TCDScheduler")
+
+
+def _scheduler_config(path: Path) -> dict[str, object]:
+    """What a folder's scheduler is told, {} when it has none. Raises BadCheckpoint."""
+    name = "scheduler_config.json"
+    return config_of(path / "scheduler", name) if (path / "scheduler" / name).is_file() else {}
 
 
 def _native(path: Path, unet: dict[str, object], usual: int) -> int:

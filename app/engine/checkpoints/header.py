@@ -1,31 +1,21 @@
 """What a model file is, from its first bytes alone: no weights are read, nothing heavy is imported."""
 
 import json
-import math
 import os
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
-from operator import sub
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from orjson import loads
+from typing import NamedTuple
 
 from app.engine.checkpoints.hashes import Hashes
 from app.engine.checkpoints.sidecars import NOTHING, Sidecar
 from app.engine.checkpoints.sniff import refuse_others
+from app.engine.checkpoints.table import Row, read_table
 from app.errors import BadCheckpoint
 
 MAX_TENSORS = 20_000
-MAX_NUMBER = 2**53
-ITEM_BYTES = {
-    "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1,
-    "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8, "C64": 8,
-}
 
 
 class Tensor(NamedTuple):
@@ -40,22 +30,22 @@ class Tensor(NamedTuple):
 class Listed(Mapping[str, Tensor]):
     """The tensors of a checked header, name by name. Large headers list thousands, of which few are asked for: each is made then."""
 
-    def __init__(self, entries: Mapping[str, Any], start: int) -> None:
-        self._entries, self._start = entries, start
+    def __init__(self, rows: Mapping[str, Row], start: int) -> None:
+        self._rows, self._start = rows, start
 
     def __getitem__(self, name: str) -> Tensor:
-        entry = self._entries[name]
-        begin, end = entry["data_offsets"]
-        return Tensor(entry["dtype"], tuple(entry["shape"]), self._start + begin, self._start + end)
+        row = self._rows[name]
+        begin, end = row.data_offsets
+        return Tensor(row.dtype, row.shape, self._start + begin, self._start + end)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._rows
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        return iter(self._rows)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._rows)
 
 
 @dataclass(frozen=True)
@@ -184,75 +174,25 @@ def read_header(path: Path) -> Header:
             first = file.read(512)
             refuse_others(path, first, size)
             length = int.from_bytes(first[:8], "little")
-            raw = (first[8:] + file.read(8 + length - len(first)))[:length] if length > 504 else first[8 : 8 + length]
+            file.seek(8)
+            raw = file.read(length)
     except OSError as error:
         raise BadCheckpoint(f"'{path.name}' cannot be read: {error.strerror or error}.") from None
     listed = raw.count(b'"data_offsets"')
     if len(raw) < length or listed > MAX_TENSORS:
         raise BadCheckpoint(f"'{path.name}' is damaged: its header is cut off or lists more than {MAX_TENSORS} tensors.")
     try:
-        entries = _entries(raw, listed)
-        metadata = entries.pop("__metadata__", None) or {}
-        amounts = _checked(path, entries, 8 + length, size)
-        metadata = {str(key): value for key, value in metadata.items() if isinstance(value, str)}
+        table = read_table(raw, listed)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadCheckpoint(f"'{path.name}' is damaged: its header is not a list of tensors ({str(error)[:120]}).") from None
-    return Header(Listed(entries, 8 + length), metadata, amounts)
-
-
-def _entries(raw: bytes, listed: int) -> dict[str, Any]:
-    """The header's JSON. That no name occurs twice is told by counting; only a header that does not add up is looked at name by name."""
-    entries = loads(raw)
-    once = raw.count(b'"__metadata__"') < 2 and listed == len(entries) - ("__metadata__" in entries)
-    return entries if once else json.loads(raw, object_pairs_hook=_unique)
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return found
-
-
-def _checked(path: Path, entries: dict[str, Any], start: int, size: int) -> dict[str, int]:
-    """Type -> bytes. All tensors at once, since there may be thousands; only where something is wrong they are looked at one by one.
-
-    Raises:
-        ValueError, KeyError, TypeError: something is no tensor of a known type with as many bytes as its shape needs.
-        BadCheckpoint: they do not lie one after the other, from the header's end to the file's end.
-    """
-    rows = entries.values()
-    kinds = [(row["dtype"], tuple(row["shape"])) for row in rows]
-    pairs = [row["data_offsets"] for row in rows]
-    places, counts = [*chain.from_iterable(pairs)], Counter(kinds)
-    amounts = {kind: math.prod(kind[1]) * ITEM_BYTES.get(kind[0], -1) for kind in counts}
-    whole = set(map(type, places)) | set(map(type, chain.from_iterable(shape for _, shape in kinds))) <= {int}
-    begins, ends, spans = places[::2], places[1::2], [amounts[kind] for kind in kinds]
-    bearable = all(0 <= side < MAX_NUMBER for _, shape in counts for side in shape) if whole else False
-    if not bearable or not set(map(len, pairs)) <= {2} or min(amounts.values(), default=0) < 0 or list(map(sub, ends, begins)) != spans:
-        for name, row in entries.items():
-            _check(name, row)
-    place = start + max(ends, default=0)
-    if begins != [0, *ends][:-1] and sorted(begins) != [0, *sorted(ends)][:-1]:
+    if not table.gapless:
         raise BadCheckpoint(f"'{path.name}' is damaged: its tensors overlap or leave gaps.")
+    place = 8 + length + sum(table.amounts.values())
     if size < place:
         raise BadCheckpoint(f"'{path.name}' is truncated: it has {size} bytes, its header promises {place}.", "Download it again.")
     if size > place:
         raise BadCheckpoint(f"'{path.name}' is damaged: it has {size} bytes, its header describes {place}.")
-    found: Counter[str] = Counter()
-    for kind, count in counts.items():
-        found[kind[0]] += amounts[kind] * count
-    return dict(found)
-
-
-def _check(name: str, row: dict[str, Any]) -> None:
-    dtype, shape, (begin, end) = row["dtype"], row["shape"], row["data_offsets"]
-    if dtype not in ITEM_BYTES:
-        raise ValueError(f"'{name[:60]}' has the unknown type {str(dtype)[:20]}")
-    if not all(type(number) is int and 0 <= number < MAX_NUMBER for number in (*shape, begin, end)):
-        raise ValueError(f"'{name[:60]}' has an impossible shape or place")
-    if end - begin != math.prod(shape) * ITEM_BYTES[dtype]:
-        raise ValueError(f"'{name[:60]}' has {end - begin} bytes, its shape needs {math.prod(shape) * ITEM_BYTES[dtype]}")
+    return Header(Listed(table.rows, 8 + length), table.metadata, table.amounts)
 
 
 def weight_files(folder: Path, stems: tuple[str, ...]) -> tuple[Path, ...]:

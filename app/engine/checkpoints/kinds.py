@@ -61,10 +61,11 @@ def _first(header: Header, prefix: str) -> tuple[int, ...]:
 
 def _whole(header: Header) -> tuple[str, str] | None:
     """Files whose names say that they are checkpoints, whatever else is in them."""
-    for prefix in UNETS[:-1]:
-        if header.has(prefix) and (family := _unet_family(header, prefix) or _transformer(header, prefix)):
+    held = [prefix for prefix in UNETS[:-1] if header.has(prefix)]
+    for prefix in held:
+        if family := _unet_family(header, prefix) or _transformer(header, prefix):
             return "checkpoint", family
-    return ("checkpoint", "unknown") if header.has(UNET) else None
+    return ("checkpoint", "unknown") if UNET in held else None
 
 
 def _bare(header: Header) -> tuple[str, str] | None:
@@ -169,8 +170,9 @@ def _adapter(header: Header) -> tuple[str, str] | None:
             return "lora", family
     told = told_family(header.metadata)
     if any(header.holds(mark) for mark in FIRST_LEVEL):
-        if projections := {len(header.shape(name)) for name in names if name.endswith(PROJECTIONS)}:
-            return "lora", "sd1" if 4 in projections else "sd2"
+        sides = (len(header.shape(name)) for name in names if name.endswith(PROJECTIONS))
+        if (first := next(sides, None)) is not None:
+            return "lora", "sd1" if first == 4 or 4 in sides else "sd2"
     elif any(header.holds(mark) for mark in DEEP):
         return "lora", "sdxl-refiner" if any(header.holds(mark) for mark in OUTER) else "sdxl"
     width = context_width(header)

@@ -19,7 +19,8 @@ from app.engine.families import FAMILIES
 WORTH = 100
 """Fewer files than this are read faster than they are remembered."""
 TELLERS = (
-    "describe", "folders", "header", "kinds", "listing", "pickle_machine", "pickles", "problems", "recognise", "scan", "sidecars", "sniff", "traits",
+    "describe", "folders", "header", "kinds", "listing", "pickle_machine", "pickles", "pictured", "problems", "recognise", "scan", "sidecars", "sniff",
+    "table", "traits",
 )  # fmt: skip
 """The modules beside this one that say what a file is."""
 PATHS = ("preview", "base", "config")

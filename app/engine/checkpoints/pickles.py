@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.engine.checkpoints.header import ITEM_BYTES, MAX_TENSORS, Header, Tensor
+from app.engine.checkpoints.header import MAX_TENSORS, Header, Tensor
 from app.engine.checkpoints.pickle_machine import Machine, NotWeights, Shape
+from app.engine.checkpoints.table import ITEM_BYTES
 from app.errors import BadCheckpoint
 
 SUFFIXES = (".ckpt", ".pt", ".pth", ".bin")

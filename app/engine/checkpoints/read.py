@@ -17,6 +17,7 @@ from app.engine.checkpoints.header import Header, read_header, stamp
 from app.engine.checkpoints.header import Tensor as Entry
 from app.engine.checkpoints.memory import block, padded, view
 from app.engine.checkpoints.pickles import is_pickle
+from app.engine.checkpoints.pictured import is_picture, picture_numbers
 from app.engine.checkpoints.share import SHARED, Place, sample
 from app.engine.checkpoints.source import DTYPES, Source
 from app.engine.checkpoints.unpickle import read_pickle
@@ -39,15 +40,19 @@ def read_weights(path: Path, dtype: torch.dtype, wanted: Callable[[str], bool] =
     `app.engine.checkpoints.finite` finds where.
 
     Args:
-        path: a .safetensors, or one of PyTorch's own (`app.engine.checkpoints.pickles`); the caller knows that these are allowed.
+        path: a .safetensors, a picture that carries a textual inversion, or one of PyTorch's own (`app.engine.checkpoints.pickles`); the
+            caller knows that these are allowed.
 
     Raises:
         BadCheckpoint: the file is damaged or changed while it was read, or a tensor holds NaN or infinity (named).
     """
     try:
-        if not is_pickle(path):
+        if is_picture(path):
+            found = {name: torch.tensor(part.values, dtype=dtype).reshape(part.shape) for name, part in picture_numbers(path) if wanted(name)}
+        elif is_pickle(path):
+            found = read_pickle(path, dtype, wanted)
+        else:
             return _read(path, dtype, wanted)
-        found = read_pickle(path, dtype, wanted)
     except OSError as error:
         raise BadCheckpoint(f"'{path.name}' cannot be read: {error.strerror or error}.") from None
     for name, tensor in found.items():

@@ -19,6 +19,7 @@ from app.engine.checkpoints.hashes import Hashes
 from app.engine.checkpoints.header import Header, ModelFile, read_header
 from app.engine.checkpoints.kinds import BY_INPUTS, context_width, inputs_of, recognise
 from app.engine.checkpoints.pickles import is_pickle, pickle_header
+from app.engine.checkpoints.pictured import called, is_picture, picture_header
 from app.engine.checkpoints.problems import LABELS, PICKLE_CURE, file_problem, usual_side
 from app.engine.checkpoints.sidecars import Beside, Neighbours, Sidecar, read_sidecar
 from app.engine.checkpoints.sniff import looks_like_safetensors
@@ -52,10 +53,12 @@ def inspect_file(
     except BadCheckpoint as error:
         found = ModelFile(name, path, expected, "unknown", str(error), size, 512, (path,), hashes)
         return replace(found, preview=beside.preview, config=beside.config, sidecar=read_sidecar(beside.sidecars))
-    return _described(path, name, size, header, hashes, bases, beside)
+    return _described(path, called(name, header) if is_picture(path) else name, size, header, hashes, bases, beside)
 
 
 def _header(path: Path, pickles: bool) -> Header:
+    if is_picture(path):
+        return picture_header(path)
     if not is_pickle(path):
         return read_header(path)
     with path.open("rb") as file:

@@ -8,6 +8,7 @@ from pathlib import Path
 from app.engine.checkpoints.hashes import Hashes
 from app.engine.checkpoints.header import ModelFile
 from app.engine.checkpoints.listing import Listing, Stamps, signature
+from app.engine.checkpoints.pictured import PICTURE, carries_embedding
 from app.engine.checkpoints.recognise import INSPECT_FOLDER, inspect_file, is_model_folder
 from app.engine.checkpoints.sidecars import Neighbours
 from app.settings import Settings
@@ -52,7 +53,7 @@ class Scanner:
         return sorted(own, key=_alphabetical) + sorted(ours, key=_alphabetical)
 
     def _below(self, top: Path, expected: str, visited: set[Path]) -> Iterator[ModelFile]:
-        for path, kind, stamp in walk(top, visited):
+        for path, kind, stamp in walk(top, visited, pictures=expected == "embedding"):
             name = path.relative_to(top).as_posix() if path != top else path.name
             if kind:
                 yield self._inspect(path, name, kind, expected, stamp)
@@ -79,12 +80,12 @@ class Scanner:
         return found
 
 
-def walk(top: Path, visited: set[Path]) -> Iterator[tuple[Path, str, Stamps]]:
+def walk(top: Path, visited: set[Path], *, pictures: bool = False) -> Iterator[tuple[Path, str, Stamps]]:
     """(path, kind, stamps) of every model below `top`, at most DEPTH folders deep.
 
     The kind is "checkpoint", "vae" or "text encoder" for a diffusers folder, "" for a file; the stamps change when it does. Hidden
     names are skipped; links are followed, but no folder is entered twice. Where a pickle and a safetensors file share a name, the
-    pickle is skipped.
+    pickle is skipped. `pictures`: those that carry an embedding, too, unless they are a model's preview.
     """
     stack = [(top, 0)]
     while stack:
@@ -99,12 +100,20 @@ def walk(top: Path, visited: set[Path]) -> Iterator[tuple[Path, str, Stamps]]:
             yield folder, kind, _folder_stamps(folder)
             continue
         for entry in entries:
-            stem, suffix = os.path.splitext(entry.name)
             if _is_folder(entry):
                 if depth < DEPTH:
                     stack.append((folder / entry.name, depth + 1))
-            elif (plain := suffix.lower()) in SUFFIXES and not (plain in PICKLED and f"{stem}.safetensors" in names):
+            elif _is_model(entry, names, pictures=pictures):
                 yield folder / entry.name, "", (_stamp(entry.path),)
+
+
+def _is_model(entry: os.DirEntry[str], names: set[str], *, pictures: bool) -> bool:
+    stem, suffix = os.path.splitext(entry.name)
+    plain = suffix.lower()
+    if pictures and plain == PICTURE:
+        shows = stem.endswith(".preview") or any(f"{stem}{model}" in names for model in SUFFIXES)
+        return not shows and carries_embedding(Path(entry.path))
+    return plain in SUFFIXES and not (plain in PICKLED and f"{stem}.safetensors" in names)
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

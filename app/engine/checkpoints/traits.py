@@ -100,7 +100,7 @@ FEW_STEPS = (
 
 def variant_of(name: str, *told: str) -> str:
     """"lcm", "turbo", "lightning", "hyper" for what was distilled to a few steps, by its name and titles; else ""."""
-    for text in (name, *told):
+    for text in filter(None, (name, *told)):
         if found := next((variant for variant, pattern in FEW_STEPS if re.search(pattern, text, re.IGNORECASE)), ""):
             return found
         if re.search(r"(?<![A-Z])LCM(?![A-Z])|(?<![A-Za-z])[Ll]cm(?![a-z])", text):

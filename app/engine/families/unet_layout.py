@@ -11,12 +11,13 @@ from typing import Any
 
 from torch import Tensor
 
+from app.engine.families.ldm_names import UNET
+
 Shape = tuple[int, ...]
 Shapes = Callable[[str], Shape]
 """Name of a tensor -> its shape, () when there is none."""
 
-LDM = "model.diffusion_model."
-PREFIXES = (LDM, "", "unet.")
+PREFIXES = (UNET, "", "unet.")
 HEADS, HEAD = 8, 64
 """Attention heads of SD 1; values in each head of the others."""
 GROUPS = 32
@@ -184,7 +185,7 @@ def convert_unet(weights: dict[str, Tensor], config: dict[str, Any], naming: Nam
     if not naming.is_ldm:
         return weights
     try:
-        found = dict(convert_ldm_unet_checkpoint({LDM + name: value for name, value in weights.items()}, config))
+        found = dict(convert_ldm_unet_checkpoint({UNET + name: value for name, value in weights.items()}, config))
     except KeyError as error:
         raise Misfit(f"'{error.args[0]}' is missing") from None
     told = {OUR_NAMES.guidance: weights[naming.guidance]} if naming.guidance in weights else {}

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.engine.checkpoints.header import ITEM_BYTES
+from app.engine.checkpoints.table import ITEM_BYTES
 from app.engine.families import FAMILIES, group_of, latents_of
 from app.engine.merging import blocks, names
 from app.engine.merging.sources import Piece, Source, fits_a_single_file

@@ -9,10 +9,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from app.engine.checkpoints.header import ITEM_BYTES
 from app.engine.checkpoints.pickles import is_pickle
 from app.engine.checkpoints.read import read_weights
 from app.engine.checkpoints.source import DTYPES
+from app.engine.checkpoints.table import ITEM_BYTES
 from app.engine.merging.sources import Piece
 from app.errors import BadCheckpoint
 

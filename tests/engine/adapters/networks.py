@@ -8,6 +8,7 @@ from torch import Tensor
 
 from app.engine.adapters.asked import Lora
 from app.engine.checkpoints.recognise import inspect_file
+from app.engine.prompt.grammar import Network
 from tests import tiny
 
 METHODS = ("LoRA", "LoCon", "DoRA", "DoRA by inputs", "LoHa", "LoKr", "IA3", "full", "GLoRA", "OFT", "BOFT")
@@ -46,7 +47,7 @@ def _loha(outputs: int, values: int) -> dict[str, tuple[int, int]]:
 def write(path: Path, weights: dict[str, Tensor], te: float = 1.0, unet: float = 1.0, metadata: dict[str, str] | None = None, **options: object) -> Lora:
     """A file with these tensors, as a prompt asks for it."""
     save_file({name: tensor.contiguous().clone() for name, tensor in weights.items()}, path, metadata)
-    return Lora(inspect_file(path, path.stem, "lora"), te, unet, **options)
+    return Lora(inspect_file(path, path.stem, "lora"), Network("lora", path.stem, te, unet, **options))
 
 
 def state(made: tiny.Parts) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from app.engine.adapters.apply import Adapters
 from app.engine.adapters.asked import Lora
 from app.engine.checkpoints.recognise import inspect_file
+from app.engine.prompt.grammar import Network
 from app.errors import BadCheckpoint
 from tests import tiny
 from tests.engine.adapters.networks import state
@@ -19,7 +20,7 @@ CONV = "down_blocks.0.resnets.0.conv1"
 
 def lora(path, weights, te=1.0, unet=1.0):
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
-    return Lora(inspect_file(path, path.stem, "lora"), te, unet)
+    return Lora(inspect_file(path, path.stem, "lora"), Network("lora", path.stem, te, unet))
 
 
 def weight(made, name=NAME):
@@ -125,7 +126,7 @@ def test_a_lora_that_fails_halfway_is_undone(made, adapters, tmp_path, monkeypat
 def test_a_dynamic_lora_is_cut_to_its_first_ranks(made, adapters, tmp_path):
     before, weights = weight(made).clone(), tiny.lora_weights(made, seed=2, rank=3, alpha=3.0)
     whole = lora(tmp_path / "x.safetensors", weights)
-    adapters.apply([replace(whole, dyn=2)])
+    adapters.apply([replace(whole, tag=replace(whole.tag, dyn=2))])
     expected = weights[FLAT + ".lora_up.weight"][:, :2] @ weights[FLAT + ".lora_down.weight"][:2]
     assert torch.allclose(weight(made), before + expected, atol=1e-6) and adapters.wants([whole])
     adapters.apply([])
@@ -208,7 +209,7 @@ def test_weights_of_blocks(made, adapters, tmp_path):
     weights |= {"lora_unet_conv_in.diff": torch.ones(32, 4, 3, 3), "lora_te_text_model_encoder_layers_0_mlp_fc1.diff": torch.ones(128, 32)}
     asked = lora(tmp_path / "x.safetensors", weights, unet=2.0)
     for blocks, base, inner, outer, first in (("ALL0.5", 0.5, 1.0, 1.0, 1.0), ("IN01", 1.0, 2.0, 0.0, 0.0), (",".join(["0.5"] * 17), 0.5, 1.0, 0.0, 0.0)):
-        adapters.apply([replace(asked, blocks=blocks)])
+        adapters.apply([replace(asked, tag=replace(asked.tag, blocks=blocks))])
         found = state(made)
         for name, expected in ((f"unet.{NAME}", inner), (f"unet.{up}", outer), ("unet.conv_in", first), ("text_encoder.encoder.layers.0.mlp.fc1", base)):
             assert torch.allclose(found[f"{name}.weight"], before[f"{name}.weight"] + expected, atol=1e-6), (blocks, name)

@@ -10,7 +10,7 @@ def test_the_first_word_of_a_name_that_fits_is_read(tmp_path):
     def word(place, width, value):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         save_file({"emb_params": torch.full((2, width), value)}, tmp_path / place)
-        return inspect_file(tmp_path / place, place, "embedding")
+        return inspect_file(tmp_path / place, place.removesuffix(".safetensors"), "embedding")
 
     wide, mine = word("a/dusk.safetensors", 768, 1.0), word("b/Dusk.safetensors", 128, 2.0)
     ours, other = word("c/dusk.safetensors", 128, 3.0), word("d/dawn.safetensors", 128, 4.0)

@@ -1,12 +1,12 @@
 """Whatever networks were in a model's weights, and in which order: nothing of them stays."""
 
-from dataclasses import replace
-
 import hypothesis
 import pytest
 import torch
 from hypothesis import strategies
 
+from app.engine.adapters.asked import Lora
+from app.engine.prompt.grammar import Network
 from app.errors import BadCheckpoint
 from tests.engine.adapters import networks
 
@@ -59,11 +59,11 @@ def test_a_hundred_times_on_and_off(made, adapters, mixed):
 def test_any_mix_in_any_order_ends_where_it_began(made, adapters, mixed, walk):
     before = networks.state(made)
     for wanted in walk:
-        adapters.apply([replace(mixed[number], te=weight, unet=-weight) for number, weight in wanted])
+        adapters.apply([Lora(mixed[number].file, Network("lora", "", weight, -weight)) for number, weight in wanted])
         once = networks.state(made)
     if walk and walk[-1]:
         adapters.apply([])
-        adapters.apply([replace(mixed[number], te=weight, unet=-weight) for number, weight in walk[-1]])
+        adapters.apply([Lora(mixed[number].file, Network("lora", "", weight, -weight)) for number, weight in walk[-1]])
         assert all(torch.equal(once[name], tensor) for name, tensor in networks.state(made).items())  # what came before does not matter
     adapters.apply([])
     assert all(torch.equal(before[name], tensor) for name, tensor in networks.state(made).items())
@@ -81,4 +81,4 @@ def test_in_portions_or_at_once(made, adapters, mixed, monkeypatch):
 
 def test_only_lora_can_be_cut_to_its_first_ranks(adapters, mixed):
     with pytest.raises(BadCheckpoint, match=r"'LoHa\.safetensors' is a LoHa network, which cannot be cut"):
-        adapters.apply([replace(mixed[networks.METHODS.index("LoHa")], dyn=1)])
+        adapters.apply([Lora(mixed[networks.METHODS.index("LoHa")].file, Network("lora", "", dyn=1))])

@@ -10,6 +10,7 @@ from app.engine.checkpoints.header import MAX_TENSORS, read_header
 from app.engine.checkpoints.recognise import inspect_file, inspect_folder, recognise
 from app.errors import BadCheckpoint
 from tests import tiny
+from tests.layouts import write
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +190,18 @@ def test_folder_of_another_family(folder, tmp_path):
         assert inspect_folder(path, "x").family == family
     (path / "unet" / "config.json").write_text(json.dumps(config | {"in_channels": 7}))
     assert "upscaler" in inspect_folder(path, "x").problem
+
+
+@pytest.mark.parametrize(("told", "family", "sentence"), [
+    ({"_class_name": "EDMDPMSolverMultistepScheduler", "prediction_type": "epsilon"}, "playground", "'x' is a Playground 2.5 model"),
+    ({"_class_name": "EDMEulerScheduler", "prediction_type": "v_prediction"}, "cosxl", "'x' is a CosXL model"),
+    ({"_class_name": "EulerDiscreteScheduler", "prediction_type": "v_prediction"}, "sdxl", ""),
+])  # fmt: skip
+def test_an_sdxl_folder_of_continuous_noise_levels_is_none(told, family, sentence, tmp_path):
+    path = write.folder(tmp_path / "x", "sdxl")
+    (path / "scheduler" / "scheduler_config.json").write_text(json.dumps(told))
+    file = inspect_folder(path, "x")
+    assert file.family == family and file.problem.startswith(sentence) and bool(file.problem) == bool(sentence)
 
 
 def test_nothing_heavy_is_imported():

@@ -7,8 +7,8 @@ import torch
 from accelerate import init_empty_weights
 from diffusers import UNet2DConditionModel
 
+from app.engine.families.ldm_names import unet_name, unet_shape
 from app.engine.families.unet_layout import LDM_NAMES, OUR_NAMES, Misfit, Naming, convert_unet, unet_config
-from app.engine.merging.names import unet_name, unet_shape
 from tests.layouts import unet
 
 PRUNED = {
@@ -35,12 +35,7 @@ def config_of(weights: dict[str, torch.Tensor], naming: Naming, group: str = "sd
 
 
 def in_ldm(network: UNet2DConditionModel) -> dict[str, torch.Tensor]:
-    added = {"add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2", "time_embedding.cond_proj": "time_embed.cond_proj"}
-    found = {}
-    for name, value in network.state_dict().items():
-        theirs = next((name.replace(ours, theirs) for ours, theirs in added.items() if ours in name), "")
-        found[theirs or unet_name(name, *unet_shape(network.config))] = value
-    return found
+    return {unet_name(name, *unet_shape(network.config)): value for name, value in network.state_dict().items()}
 
 
 @pytest.mark.parametrize("change", [{}, {"mid_block_type": None}], ids=["one block in the middle", "none"])

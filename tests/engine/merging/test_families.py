@@ -1,4 +1,4 @@
-"""Real key lists of every family: what is mixed, which blocks there are, and that folders say the same as single files."""
+"""Real key lists of every family: what is mixed, which blocks there are, and that folders go together with single files."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from app.engine.merging import plan as planning
 from app.engine.merging.sources import open_checkpoint, open_vae
 from app.errors import BadCheckpoint
 from tests.engine.merging.files import asked
-from tests.layouts import checkpoints, unet, vae, write
+from tests.layouts import checkpoints, vae, write
 
 FAMILIES = [family for family in checkpoints.LAYOUTS if family != "sdxl-ip2p"]
 
@@ -34,15 +34,6 @@ def test_everything_that_is_weights_is_mixed(tmp_path: Path, family: str) -> Non
     for name, step in steps.items():
         inside = averaged.get(name, name).startswith(names.UNET)
         assert name in raw or (step.factor, step.dtype) == (0.25 if inside else 0.5, "BF16"), name
-
-
-def test_folders_have_the_names_of_single_files() -> None:
-    for layout in (unet.SD1, unet.SD2):
-        per_block, attends = names.unet_shape(unet.config(layout))
-        assert [(ldm, names.unet_name(theirs, per_block, attends)) for ldm, theirs, _ in unet.both(layout)] == [(row[0], row[0]) for row in unet.both(layout)]
-    for theirs in (vae.diffusers(), vae.old_diffusers()):
-        named = {names.VAE + names.vae_name(name, 4): shape for name, shape in theirs.items()}
-        assert {name: names.vae_shape(name, shape) for name, shape in named.items()} == vae.ldm()
 
 
 def test_a_folder_is_merged_with_a_single_file(tmp_path: Path) -> None:

@@ -256,7 +256,12 @@ BROKEN = {
     "not in a layer": (check_layers, "app/attic.py", "", "app/attic.py is in no layer"),
     "not the owner": (check_owners, "app/studio.py", "from torch import nn", "only app.engine may import torch"),
     "threads": (check_owners, "app/engine/x.py", "from threading import Thread, Lock", "only app.jobs and app.engine.checkpoints.leases may import threading"),
-    "more threads": (check_owners, "app/engine/x.py", "import threading\nlock = threading.Lock()\nthreading.Thread()", "only app.jobs and app.engine.checkpoints.leases may import threading"),
+    "more threads": (
+        check_owners,
+        "app/engine/x.py",
+        "import threading\nlock = threading.Lock()\nthreading.Thread()",
+        "only app.jobs and app.engine.checkpoints.leases may import threading",
+    ),
     "long file": (check_budgets, "app/request.py", "x = 1\n" * 301, "has 301 lines"),
     "long function": (check_budgets, "app/request.py", "def f():\n" + "    x = 1\n" * 50, "f has 51 lines"),
     "many parameters": (check_budgets, "app/request.py", "def f(a, b, c, d, e, f, g, h, i, *, j): ...", "f has 10 parameters"),

@@ -41,7 +41,11 @@ def test_the_steps_are_those_at_which_the_network_is_told(single, prompt, sample
     found = read_prompt(single, prompt, sampler=sampler, hires=hires)
     asked = []
     first = 40 if sampler == "Heun" else 20
-    told = conditioning(prompt, None, first, found.steps if hires else None, lambda text: asked.append(text) or Encoded(torch.full((1, 77, 1), float(len(asked)))))
+    def encode(text: str) -> Encoded:
+        asked.append(text)
+        return Encoded(torch.full((1, 77, 1), float(len(asked))))
+
+    told = conditioning(prompt, None, first, found.steps if hires else None, encode)
     for step in range(found.steps):
         texts = [next(text.text for text in part.texts if any(first <= step + 1 <= last for first, last in text.steps)) for part in found.parts]
         assert [(part.weight, text) for part, text in zip(found.parts, texts, strict=True)] == [

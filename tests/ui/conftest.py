@@ -83,6 +83,8 @@ def visit(site: Site, chromium: object) -> Iterator[object]:
         page.on("request", lambda request: None if request.url.startswith((site.url, "data:", "blob:")) else troubles.append(f"foreign host: {request.url}"))
         page.goto(site.url)
         page.wait_for_function("window.darkroom && darkroom.views.txt2img && darkroom.values.zoom", timeout=90_000)
+        # Gradio fills the fields with what was restored a little later: what is typed before would be lost.
+        page.evaluate("() => new Promise((done) => setTimeout(() => requestIdleCallback(done, {timeout: 10000}), 200))")
         return page
 
     yield open_page

@@ -124,11 +124,12 @@ def plan_decoder(job: Job, wanted: Derivation, rank: int) -> Plan:
 
 def _write_decoder(trainer: VaeTrainer, job: Job, wanted: Derivation) -> Path:
     """Into the base, or into the style's checkpoint; where that is not there yet, it takes the decoder when it is written."""
-    trainer.vae.load_state_dict(trainer.averaged())
+    weights = trainer.averaged()
+    trainer.vae.load_state_dict(weights)
     if not wanted.style:
         export.replace_vae(wanted.base, trainer.vae)
         return wanted.base
-    save_atomically(trainer.averaged(), job.saved(_decoder(wanted.style)))
+    save_atomically(weights, job.saved(_decoder(wanted.style)))
     if style_file(wanted).exists():
         replace_vae(style_file(wanted), trainer.vae)
         return style_file(wanted)

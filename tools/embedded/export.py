@@ -40,10 +40,9 @@ def _write_diffusers_part(module: AutoencoderKL | UNet2DConditionModel, folder: 
     save_file(half_weights(module), folder / DIFFUSERS_WEIGHTS, metadata={"format": "pt"})
 
 
-def replace_vae(folder: Path, vae: AutoencoderKL) -> int:
-    """Give a checkpoint folder another autoencoder of the same shape, and return its size in bytes."""
-    path = folder / "vae" / DIFFUSERS_WEIGHTS
-    return write_safetensors(path, half_weights(vae), {"format": "pt"})
+def replace_vae(folder: Path, vae: AutoencoderKL) -> None:
+    """Give a checkpoint folder another autoencoder of the same shape."""
+    write_safetensors(folder / "vae" / DIFFUSERS_WEIGHTS, half_weights(vae), {"format": "pt"})
 
 
 def _write_text_encoder(encoder: CLIPTextModel, folder: Path) -> None:

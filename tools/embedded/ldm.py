@@ -45,12 +45,12 @@ def _vae_state_dict(vae: Any) -> dict[str, Tensor]:
     return found
 
 
-def replace_vae(path: Path, vae: nn.Module) -> int:
-    """Give a file that `write_ldm` wrote another autoencoder of the same shape, and return its size in bytes."""
+def replace_vae(path: Path, vae: nn.Module) -> None:
+    """Give a file that `write_ldm` wrote another autoencoder of the same shape."""
     with safe_open(path, "pt") as file:
         weights, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     weights |= {name: _stored(name, value, fp8=False) for name, value in _vae_state_dict(vae).items()}
-    return write_safetensors(path, weights, metadata)
+    write_safetensors(path, weights, metadata)
 
 
 def write_ldm(path: Path, unet: nn.Module, vae: nn.Module, text_encoder: nn.Module, metadata: dict[str, str], fp8: bool = False) -> int:

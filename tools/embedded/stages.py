@@ -140,11 +140,10 @@ def _finish_vae(job: Job, trainer: VaeTrainer, report: Report) -> None:
     vae.eval()
     fold_whitening(vae, np.asarray(job.workshop.load_pictures()[:500]), job.device)
     save_atomically(vae.state_dict(), job.saved("vae"))
-    report_psnr(job, vae, report)
+    _report_psnr(job, vae, report)
 
 
-def report_psnr(job: Job, vae: AutoencoderKL, report: Report) -> None:
-    """Say how near to each collection's last pictures the autoencoder comes."""
+def _report_psnr(job: Job, vae: AutoencoderKL, report: Report) -> None:
     for name in job.workshop.rendered():
         shown = np.asarray(job.workshop.load_pictures(name)[-64:])
         report(f"psnr {name} {psnr(shown, reconstruct(vae, shown, job.device)):.2f} dB")

@@ -14,8 +14,8 @@ from app.engine.adapters.methods import Method, methods_for
 from app.engine.adapters.names import TEXT, TEXT_2, UNET, foreign, understood
 from app.engine.adapters.places import Place, Places
 from app.engine.checkpoints.embeddings import BUNDLED
-from app.engine.checkpoints.header import Header, ModelFile, read_header
-from app.engine.checkpoints.pickles import is_pickle, pickle_header
+from app.engine.checkpoints.formats import header_of
+from app.engine.checkpoints.header import Header, ModelFile
 from app.errors import BadCheckpoint
 
 OTHER_KIND = "It was made for another kind of model."
@@ -74,11 +74,6 @@ def _fitted(change: Tensor, weight: Tensor) -> Tensor:
     if change.shape[0] != weight.shape[0]:
         raise RuntimeError("another number of outputs")
     return change.reshape(weight.shape)
-
-
-def header_of(path: Path) -> Header:
-    """The table of contents of a model file, safetensors or PyTorch's own. Raises BadCheckpoint."""
-    return pickle_header(path) if is_pickle(path) else read_header(path)
 
 
 def layers_of(file: ModelFile, places: Places, networks: Mapping[str, Any], model: str) -> tuple[Layer, ...]:

@@ -11,9 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from app.engine.checkpoints.header import Header, ModelFile, read_header
-from app.engine.checkpoints.pickles import is_pickle, pickle_header
-from app.engine.checkpoints.pictured import is_picture, picture_header
+from app.engine.checkpoints.formats import header_of
+from app.engine.checkpoints.header import Header, ModelFile
 from app.engine.families import group_of
 from app.errors import BadCheckpoint
 
@@ -69,7 +68,7 @@ def vectors_of(known: Known) -> dict[str, Vectors]:
     file, _, prefix = _inversion(known)
     if file.problem:
         raise BadCheckpoint(file.problem)
-    header = _header(file.path)
+    header = header_of(file.path)
     if prefix:
         header = Header({name.removeprefix(prefix): tensor for name, tensor in header.tensors.items() if name.startswith(prefix)}, {})
     found = {tower: Vectors(prefix + vectors.tensor, vectors.rows, vectors.width) for tower, vectors in vectors_in(header).items()}
@@ -85,7 +84,7 @@ def bundled_in(file: ModelFile) -> list[Inversion]:
 
 @lru_cache(maxsize=64)
 def _bundled(path: Path, state: object) -> tuple[str, ...]:
-    rests = [name.removeprefix(BUNDLED) for name in _header(path).tensors if name.startswith(BUNDLED)]
+    rests = [name.removeprefix(BUNDLED) for name in header_of(path).tensors if name.startswith(BUNDLED)]
     return tuple(dict.fromkeys(rest.rpartition(".string_to_param")[0] or rest.rpartition(".")[0] for rest in rests))
 
 
@@ -96,12 +95,6 @@ def _inversion(known: Known) -> Inversion:
 def word_of(file: ModelFile) -> str:
     """What prompts call the textual inversion of a file: the last part of its name."""
     return file.name.rpartition("/")[2]
-
-
-def _header(path: Path) -> Header:
-    if is_picture(path):
-        return picture_header(path)
-    return pickle_header(path) if is_pickle(path) else read_header(path)
 
 
 def towers_of(file: ModelFile) -> Towers | None:
@@ -127,7 +120,7 @@ def _in_folder(folder: Path) -> tuple[int, ...]:
 @lru_cache(maxsize=32)
 def _in_file(path: Path, state: object) -> tuple[int, ...]:
     """Widths of the embedding tables in a file. Raises BadCheckpoint."""
-    tensors = _header(path).tensors
+    tensors = header_of(path).tensors
     return tuple(tensors[name].shape[-1] for name in sorted(tensors) if name.endswith("token_embedding.weight") and tensors[name].shape)
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from app.engine.checkpoints.header import Header, read_header, stamp
-from app.engine.checkpoints.pickles import is_pickle, pickle_header
+from app.engine.checkpoints import formats
+from app.engine.checkpoints.header import Header, stamp
 from app.engine.checkpoints.read import read_weights
 
 Rename = Callable[[str], str]
@@ -22,8 +22,7 @@ def header_of(path: Path) -> Header:
 
 @lru_cache(maxsize=8)
 def _header(state: tuple[str, int, int, int]) -> Header:
-    path = Path(state[0])
-    return pickle_header(path) if is_pickle(path) else read_header(path)
+    return formats.header_of(Path(state[0]))
 
 
 def same(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Watercolour: wet washes on grained paper, pigment gathered at the edges, an uneven margin of bare paper."""
+"""Watercolour: wet washes on paper, pigment gathered at the edges, an uneven margin of bare paper."""
 
 import numpy as np
 
